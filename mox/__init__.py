@@ -1,0 +1,1 @@
+"""mox: a complete mail server."""

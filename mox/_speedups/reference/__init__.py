@@ -1,0 +1,1 @@
+"""The plain twins: what the compiled modules mean."""

@@ -1,0 +1,68 @@
+"""Every size, count, depth and time limit, with unit and reason, in one place."""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * 1024
+
+# IMAP input
+IMAP_LINE_BEFORE_LOGIN: Final = 64 * KIB  # bytes; a stranger's largest line (ID of 30 pairs fits)
+IMAP_LINE_AFTER_LOGIN: Final = 1 * MIB  # bytes; a QRESYNC known-UID set of 64 KiB and long sets fit
+IMAP_LINE_DISCARD: Final = 8 * MIB  # bytes of an overlong line read and thrown away before BYE
+IMAP_LITERAL: Final = 100 * KIB  # bytes; a literal inside a command that is not message data
+IMAP_LITERALS_TOTAL: Final = 1000 * KIB  # bytes of all such literals of one command
+IMAP_LITERALS_COUNT: Final = 1000  # literals in one command
+IMAP_NESTING: Final = 50  # depth of parentheses; real searches nest under ten
+IMAP_TOKENS: Final = 200_000  # tokens of one command; bounds memory of a 1 MiB line of "("
+IMAP_VANISHED_LINE: Final = 4064  # bytes of one VANISHED response
+IMAP_SEARCH_NUMBERS_PER_LINE: Final = 100  # numbers in one untagged SEARCH
+IMAP_OUTPUT_SLICE: Final = 64 * KIB  # bytes formatted before the transport is asked again
+IMAP_IDLE_CHANGES: Final = 10_000  # changes queued for one session before it overflows
+IMAP_COMMAND_QUEUE: Final = 256 * KIB  # bytes of pipelined commands held before reading is paused
+
+# IMAP times, seconds
+IMAP_TIMEOUT_BEFORE_LOGIN: Final = 30.0
+IMAP_TIMEOUT_AFTER_LOGIN: Final = 30 * 60.0  # RFC 9051 §5.4: at least 30 minutes
+IMAP_TIMEOUT_LITERAL: Final = 30.0
+WRITE_TIMEOUT: Final = 30.0  # a peer that reads nothing for so long is dropped
+TLS_HANDSHAKE_TIMEOUT: Final = 60.0
+
+# SMTP input
+SMTP_LINE: Final = 2048  # bytes; RFC 5321 §4.5.3.1.4 wants 512, SMTPUTF8 and parameters need more
+SMTP_AUTH_LINE: Final = 12_288  # bytes; RFC 4954 §4
+SMTP_RECIPIENTS: Final = 1000  # RFC 5321 §4.5.3.1.8 wants at least 100
+SMTP_PATH: Final = 256  # bytes; RFC 5321 §4.5.3.1.3
+SMTP_DOMAIN: Final = 255  # bytes; RFC 5321 §4.5.3.1.2
+SMTP_LOCALPART: Final = 128  # bytes; RFC 5321 §4.5.3.1.1 wants 64, real senders use more
+SMTP_RECEIVED_FIELDS: Final = 100  # more is a loop; RFC 5321 §6.3
+SMTP_BAD_TRANSACTIONS: Final = 10  # without a good one: the connection ends
+
+# SMTP times, seconds
+SMTP_TIMEOUT_COMMAND: Final = 5 * 60.0  # RFC 5321 §4.5.3.2.7
+SMTP_TIMEOUT_DATA_BLOCK: Final = 3 * 60.0  # RFC 5321 §4.5.3.2.5
+SMTP_TIMEOUT_DATA_TOTAL: Final = 30 * 60.0
+
+# Messages
+MESSAGE_SIZE: Final = 100 * MIB  # bytes; default of smtp_max_message_size and APPENDLIMIT
+MESSAGE_IN_MEMORY: Final = 1 * MIB  # bytes; a larger body is a file of its own, never one bytes object
+MIME_DEPTH: Final = 100  # levels of nested parts
+MIME_PARTS: Final = 10_000  # parts of a message
+MIME_LINE: Final = 1 * MIB  # bytes; a longer line ends structure parsing (fallback)
+HEADER_PARSE: Final = 1 * MIB  # bytes of a header section looked at for envelope and search
+ADDRESSES: Final = 10_000  # addresses of one header field that are kept
+
+# Store
+KEYWORDS_PER_MAILBOX: Final = 1000  # then NO [LIMIT] and PERMANENTFLAGS without \*
+KEYWORD_LENGTH: Final = 255  # bytes
+MAILBOX_NAME: Final = 1000  # bytes of UTF-8
+MAILBOX_DEPTH: Final = 50  # levels
+COMMIT_GROUP: Final = 256  # change sets of one group commit
+COMMIT_BATCH_ROWS: Final = 2000  # rows of one write batch; a larger one holds the GIL too long
+PACK_SIZE: Final = 256 * MIB  # bytes; then a new pack is begun
+DISK_FREE_MIN: Final = 64 * MIB  # bytes; below it new bodies are refused so that the index goes on
+
+# Listeners
+CONNECTION_RATE: Final = (300, 900, 2700)  # new connections per minute: host, network, region
+CONNECTIONS_OPEN: Final = (30, 90, 270)  # connections at one time
+LOGIN_FAILURES_MINUTE: Final = (10, 30, 90)
+LOGIN_FAILURES_DAY: Final = (50, 150, 450)

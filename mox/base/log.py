@@ -1,0 +1,128 @@
+"""The only door to structlog: set-up, loggers per area, levels that change while running.
+
+Events are short dotted names with fields.  Secrets and message contents are never passed to a
+logger; a value is one line whatever the peer sent, because the renderers quote control characters.
+"""
+
+import logging
+import sys
+from typing import IO, Any
+
+import structlog
+
+LEVELS = {"debug": 10, "info": 20, "warn": 30, "error": 40}
+_default_level = LEVELS["info"]
+_area_levels: dict[str, int] = {}
+_output: IO[str] = sys.stderr
+_json = False
+
+
+class Logger:
+    """A logger of one area with bound fields."""
+
+    __slots__ = ("_area", "_fields")
+
+    def __init__(self, area: str, fields: dict[str, object]) -> None:
+        self._area = area
+        self._fields = fields
+
+    def bind(self, **fields: object) -> "Logger":
+        """The same area with more fields on every line."""
+        return Logger(self._area, {**self._fields, **fields})
+
+    def enabled(self, level: str) -> bool:
+        """Would a line of this level be written?"""
+        return LEVELS[level] >= _area_levels.get(self._area, _default_level)
+
+    def debug(self, event: str, **fields: object) -> None:
+        """For developers."""
+        self._write("debug", event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        """Normal operation."""
+        self._write("info", event, fields)
+
+    def warn(self, event: str, **fields: object) -> None:
+        """Something an operator may want to look at."""
+        self._write("warn", event, fields)
+
+    def error(self, event: str, exc: BaseException | None = None, **fields: object) -> None:
+        """Something is broken; with the trace of an exception."""
+        self._write("error", event, fields, exc)
+
+    def _write(
+        self, level: str, event: str, fields: dict[str, object], exc: BaseException | None = None
+    ) -> None:
+        if LEVELS[level] < _area_levels.get(self._area, _default_level):
+            return
+        record: dict[str, Any] = {"level": level, "event": event, "area": self._area}
+        record.update(self._fields)
+        record.update(fields)
+        if exc is not None:
+            record["exc_info"] = exc
+        for processor in _PROCESSORS:
+            record = processor(None, level, record)  # type: ignore[assignment]
+        renderer = _RENDER_JSON if _json else _RENDER_LOGFMT
+        _output.write(f"{renderer(None, level, record)}\n")
+        _output.flush()
+
+
+def _one_line(_logger: object, _method: str, record: Any) -> Any:
+    return {key: _plain(value) for key, value in record.items()}
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+_PROCESSORS: list[Any] = [
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+    _one_line,
+]
+_RENDER_LOGFMT = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event", "area"])
+_RENDER_JSON = structlog.processors.JSONRenderer()
+
+
+def get_logger(area: str) -> Logger:
+    """The logger of an area: ``imapserver``, ``smtpserver``, ``store``, ``runtime``, ..."""
+    return Logger(area, {})
+
+
+def configure(
+    level: str = "info",
+    areas: dict[str, str] | None = None,
+    *,
+    json: bool = False,
+    output: IO[str] | None = None,
+) -> None:
+    """Set levels and form for this process.    Errors: KeyError for an unknown level."""
+    global _default_level, _output, _json
+    _default_level = LEVELS[level]
+    _area_levels.clear()
+    _area_levels.update({area: LEVELS[name] for area, name in (areas or {}).items()})
+    _json = json
+    _output = output or sys.stderr
+    logging.basicConfig(level=logging.WARNING, stream=_output, force=True)
+
+
+def set_level(level: str, area: str | None = None) -> None:
+    """Change the default level or one area's; an empty level clears the area's own."""
+    global _default_level
+    if area is None:
+        _default_level = LEVELS[level]
+    elif level:
+        _area_levels[area] = LEVELS[level]
+    else:
+        _area_levels.pop(area, None)
+
+
+def levels() -> dict[str, str]:
+    """Level by area; the default under the name ``(default)``."""
+    names = {number: name for name, number in LEVELS.items()}
+    return {"(default)": names[_default_level]} | {
+        area: names[number] for area, number in sorted(_area_levels.items())
+    }
