@@ -16,7 +16,9 @@ class MoxError(Exception):
 
     default: ClassVar[str] = "error"
 
-    def __init__(self, public: str = "", *, cause: BaseException | None = None, **fields: object) -> None:
+    def __init__(
+        self, public: str = "", *, cause: BaseException | None = None, **fields: object
+    ) -> None:
         self.public = public or self.default
         self.cause = cause
         self.fields = fields

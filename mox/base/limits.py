@@ -44,7 +44,9 @@ SMTP_TIMEOUT_DATA_TOTAL: Final = 30 * 60.0
 
 # Messages
 MESSAGE_SIZE: Final = 100 * MIB  # bytes; default of smtp_max_message_size and APPENDLIMIT
-MESSAGE_IN_MEMORY: Final = 1 * MIB  # bytes; a larger body is a file of its own, never one bytes object
+MESSAGE_IN_MEMORY: Final = (
+    1 * MIB
+)  # bytes; a larger body is a file of its own, never one bytes object
 MIME_DEPTH: Final = 100  # levels of nested parts
 MIME_PARTS: Final = 10_000  # parts of a message
 MIME_LINE: Final = 1 * MIB  # bytes; a longer line ends structure parsing (fallback)

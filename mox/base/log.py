@@ -83,7 +83,9 @@ _PROCESSORS: list[Any] = [
     structlog.processors.format_exc_info,
     _one_line,
 ]
-_RENDER_LOGFMT = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event", "area"])
+_RENDER_LOGFMT = structlog.processors.LogfmtRenderer(
+    key_order=["timestamp", "level", "event", "area"]
+)
 _RENDER_JSON = structlog.processors.JSONRenderer()
 
 

@@ -1,0 +1,1 @@
+"""The IMAP language, pure."""

@@ -1,0 +1,1 @@
+"""Messages: RFC 5322, MIME and friends, pure."""

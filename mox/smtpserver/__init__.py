@@ -1,0 +1,1 @@
+"""SMTP for other servers and for submission."""

@@ -1,0 +1,1 @@
+"""Message bodies: append-only packs and large files."""

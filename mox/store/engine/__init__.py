@@ -1,0 +1,1 @@
+"""Ordered key-value engines behind one protocol."""

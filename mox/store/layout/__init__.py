@@ -1,0 +1,1 @@
+"""Bytes of keys and values; nobody else knows them."""
