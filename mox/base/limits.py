@@ -68,3 +68,4 @@ CONNECTION_RATE: Final = (300, 900, 2700)  # new connections per minute: host, n
 CONNECTIONS_OPEN: Final = (30, 90, 270)  # connections at one time
 LOGIN_FAILURES_MINUTE: Final = (10, 30, 90)
 LOGIN_FAILURES_DAY: Final = (50, 150, 450)
+RATE_NETWORKS: Final = 50_000  # networks counted per window and size; about 15 MB a window at worst

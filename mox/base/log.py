@@ -6,6 +6,7 @@ logger; a value is one line whatever the peer sent, because the renderers quote 
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import IO, Any
 
 import structlog
@@ -15,6 +16,7 @@ _default_level = LEVELS["info"]
 _area_levels: dict[str, int] = {}
 _output: IO[str] = sys.stderr
 _json = False
+_count: Callable[[str], None] | None = None
 
 
 class Logger:
@@ -55,13 +57,15 @@ class Logger:
     ) -> None:
         if LEVELS[level] < _area_levels.get(self._area, _default_level):
             return
+        if _count is not None:
+            _count(level)
         record: dict[str, Any] = {"level": level, "event": event, "area": self._area}
         record.update(self._fields)
         record.update(fields)
         if exc is not None:
             record["exc_info"] = exc
         for processor in _PROCESSORS:
-            record = processor(None, level, record)  # type: ignore[assignment]
+            record = processor(None, level, record)
         renderer = _RENDER_JSON if _json else _RENDER_LOGFMT
         _output.write(f"{renderer(None, level, record)}\n")
         _output.flush()
@@ -83,10 +87,10 @@ _PROCESSORS: list[Any] = [
     structlog.processors.format_exc_info,
     _one_line,
 ]
-_RENDER_LOGFMT = structlog.processors.LogfmtRenderer(
+_RENDER_LOGFMT: Any = structlog.processors.LogfmtRenderer(
     key_order=["timestamp", "level", "event", "area"]
 )
-_RENDER_JSON = structlog.processors.JSONRenderer()
+_RENDER_JSON: Any = structlog.processors.JSONRenderer()
 
 
 def get_logger(area: str) -> Logger:
@@ -109,6 +113,12 @@ def configure(
     _json = json
     _output = output or sys.stderr
     logging.basicConfig(level=logging.WARNING, stream=_output, force=True)
+
+
+def count_lines(count: Callable[[str], None] | None) -> None:
+    """Call ``count`` with the level of every line that is written; None ends it."""
+    global _count
+    _count = count
 
 
 def set_level(level: str, area: str | None = None) -> None:

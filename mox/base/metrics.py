@@ -1,0 +1,156 @@
+"""Every metric, declared once with its help text; the only door to prometheus-client.
+
+Names are those of spec/cli.md section 12, so that existing dashboards and alert rules fit.  Labels
+come from closed sets in our code, never from a peer: an unknown command is ``(unknown)``.
+"""
+
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+# Otherwise there is a second series per metric that nobody asked for.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+"""Media type of what ``exposition`` returns."""
+
+REGISTRY: Final = CollectorRegistry()
+
+# Upper bounds in seconds: S for work on this machine, L where a peer is waited for.
+_SECONDS_S: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 20)
+_SECONDS_L: Final = (*_SECONDS_S, 30, 60, 120)
+
+AREAS: Final = ("ctl", "imapserver", "metrics", "serve", "smtpserver", "store")
+"""Parts of the server that count their unhandled errors."""
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(name, text, labels, registry=REGISTRY)
+
+
+PANICS: Final = _counter(
+    "mox_panic_total", "Unhandled exceptions, by part of the server. Each is a bug.", "pkg"
+)
+AUTHENTICATIONS: Final = _counter(
+    "mox_authentication_total",
+    "Authentication attempts. kind: submission, imap. variant: login, plain, cram-md5, scram-sha-1,"
+    " scram-sha-256 (and -plus). result: ok, baduser, badpassword, badcreds, badchanbind, error,"
+    " aborted, badprotocol, logindisabled.",
+    "kind",
+    "variant",
+    "result",
+)
+AUTHENTICATIONS_RATELIMITED: Final = _counter(
+    "mox_authentication_ratelimited_total",
+    "Connections and attempts refused before any password was looked at.",
+    "kind",
+)
+CONNECTIONS_OPEN: Final = Gauge(
+    "mox_connections_count",
+    "Connections open now. protocol: smtp, imap.",
+    ("protocol", "listener"),
+    registry=REGISTRY,
+)
+SMTP_CONNECTIONS: Final = _counter(
+    "mox_smtpserver_connection_total", "SMTP connections. kind: deliver, submit.", "kind"
+)
+SMTP_COMMAND_SECONDS: Final = Histogram(
+    "mox_smtpserver_command_duration_seconds",
+    "Time from an SMTP command to its reply, with its code and enhanced code.",
+    ("kind", "cmd", "code", "ecode"),
+    buckets=_SECONDS_L,
+    registry=REGISTRY,
+)
+SMTP_DELIVERIES: Final = _counter(
+    "mox_smtpserver_delivery_total",
+    "Recipients of incoming messages. result: delivered, reject, unknownuser, accounterror,"
+    " delivererror.",
+    "result",
+    "reason",
+)
+SMTP_SUBMISSIONS: Final = _counter(
+    "mox_smtpserver_submission_total",
+    "Submitted messages. result: ok, badmessage, badfrom, badheader, messagelimiterror,"
+    " recipientlimiterror, localserveerror, queueerror.",
+    "result",
+)
+SMTP_DELIVERY_STARTTLS: Final = _counter(
+    "mox_smtpserver_delivery_starttls_total", "STARTTLS handshakes begun on port 25."
+)
+SMTP_DELIVERY_STARTTLS_ERRORS: Final = _counter(
+    "mox_smtpserver_delivery_starttls_errors_total",
+    "STARTTLS handshakes on port 25 that failed. reason: eof, sslv2, unsupportedversions, nottls,"
+    " alert-<n>-<message>, other.",
+    "reason",
+)
+IMAP_CONNECTIONS: Final = _counter(
+    "mox_imap_connection_total", "IMAP connections. service: imap, imaps.", "service"
+)
+IMAP_COMMAND_SECONDS: Final = Histogram(
+    "mox_imap_command_duration_seconds",
+    "Time from an IMAP command to its tagged reply. result: ok, panic, ioerror, badsyntax,"
+    " servererror, usererror, error.",
+    ("cmd", "result"),
+    buckets=_SECONDS_S,
+    registry=REGISTRY,
+)
+LOG_LINES: Final = {
+    level: _counter(f"mox_logging_level_{level}_total", f"Log lines written at level {level}.")
+    for level in ("info", "warn", "error")
+}
+SPEEDUPS: Final = Info(
+    "mox_speedups", "Which implementation of the hot paths runs.", registry=REGISTRY
+)
+
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+
+# An alert on "any panic" needs the series to exist before the first one.
+for _area in AREAS:
+    PANICS.labels(_area)
+
+
+def unhandled(area: str) -> None:
+    """Count an exception that reached the top of a command, a task or a worker.
+
+    Errors  KeyError for an area that is not in ``AREAS``.
+    """
+    if area not in AREAS:
+        raise KeyError(area)
+    PANICS.labels(area).inc()
+
+
+def unhandled_total() -> int:
+    """Unhandled errors of all areas since the start; tests want it to stay the same."""
+    samples = (sample for metric in PANICS.collect() for sample in metric.samples)
+    return int(sum(sample.value for sample in samples if sample.name == "mox_panic_total"))
+
+
+def log_line(level: str) -> None:
+    """Count a log line.    Levels that nobody counts are passed over."""
+    counter = LOG_LINES.get(level)
+    if counter is not None:
+        counter.inc()
+
+
+def set_speedups(implementation: str) -> None:
+    """State which hot paths run: ``cython`` or ``python``."""
+    SPEEDUPS.info({"implementation": implementation})
+
+
+def exposition() -> bytes:
+    """All metrics in the Prometheus text format.    Reads /proc; takes about a millisecond."""
+    return generate_latest(REGISTRY)
