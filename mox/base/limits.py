@@ -35,6 +35,9 @@ SMTP_PATH: Final = 256  # bytes; RFC 5321 §4.5.3.1.3
 SMTP_DOMAIN: Final = 255  # bytes; RFC 5321 §4.5.3.1.2
 SMTP_LOCALPART: Final = 128  # bytes; RFC 5321 §4.5.3.1.1 wants 64, real senders use more
 SMTP_RECEIVED_FIELDS: Final = 100  # more is a loop; RFC 5321 §6.3
+SMTP_REPLY_LINE: Final = 510  # bytes without CRLF; RFC 5321 §4.5.3.1.5
+SMTP_REPLY_LINES: Final = 1000  # lines of one reply we read; EHLO of real servers has under 50
+SMTP_AUTH_DISCARD: Final = 64 * 1024  # bytes of an overlong AUTH line skipped before closing
 SMTP_BAD_TRANSACTIONS: Final = 10  # without a good one: the connection ends
 
 # SMTP times, seconds
@@ -49,9 +52,15 @@ MESSAGE_IN_MEMORY: Final = (
 )  # bytes; a larger body is a file of its own, never one bytes object
 MIME_DEPTH: Final = 100  # levels of nested parts
 MIME_PARTS: Final = 10_000  # parts of a message
-MIME_LINE: Final = 1 * MIB  # bytes; a longer line ends structure parsing (fallback)
+MIME_LINE: Final = 1 * MIB  # bytes; a longer line is noted as a fault of its part
 HEADER_PARSE: Final = 1 * MIB  # bytes of a header section looked at for envelope and search
+HEADER_FIELDS: Final = 10_000  # fields of a header section looked at; lists have hundreds
 ADDRESSES: Final = 10_000  # addresses of one header field that are kept
+ADDRESS_TOKENS: Final = 100_000  # tokens read of one odd address list; about 0.1 s of work
+PARAMETERS: Final = 200  # of one Content-Type or Content-Disposition; RFC 2231 pieces count
+MIME_BOUNDARY: Final = 256  # bytes; RFC 2046 §5.1.1 allows 70
+MIME_DECODED: Final = 16 * MIB  # bytes of an encoded embedded message that is opened
+MIME_DECODED_DEPTH: Final = 3  # encoded messages within encoded messages that are opened
 
 # Store
 KEYWORDS_PER_MAILBOX: Final = 1000  # then NO [LIMIT] and PERMANENTFLAGS without \*
@@ -69,3 +78,7 @@ CONNECTIONS_OPEN: Final = (30, 90, 270)  # connections at one time
 LOGIN_FAILURES_MINUTE: Final = (10, 30, 90)
 LOGIN_FAILURES_DAY: Final = (50, 150, 450)
 RATE_NETWORKS: Final = 50_000  # networks counted per window and size; about 15 MB a window at worst
+
+# Configuration and control
+CONFIG_FILE: Final = 64 * MIB  # characters of a configuration file; 100,000 accounts fit
+CONFIG_TEXT: Final = 256  # characters of a name or of a text that is sent to clients

@@ -1,0 +1,69 @@
+"""The SMTP reader and the commands behind it: never raises but CommandError; chunks do not matter."""
+
+import contextlib
+from collections.abc import Callable
+
+from mox.smtp import command
+from mox.smtp.errors import CommandError
+from mox.smtp.reader import DataChunk, DataEnd, Event, LineTooLong, Mode, Reader, Signal
+
+TARGET_NAME: str = "smtp_reader"
+
+PARSERS: dict[bytes, Callable[[bytes], object]] = {
+    b"EHLO": lambda rest: command.parse_hello(rest, extended=True),
+    b"HELO": lambda rest: command.parse_hello(rest, extended=False),
+    b"MAIL": lambda rest: command.parse_mail(rest, exact_end=False),
+    b"RCPT": lambda rest: command.parse_rcpt(rest, exact_end=True, smtputf8=False),
+    b"AUTH": lambda rest: command.parse_auth(rest, exact_end=False),
+    b"VRFY": lambda rest: command.parse_verify(rest, exact_end=False),
+    b"NOOP": lambda rest: command.parse_optional_string(rest, exact_end=False),
+    b"QUIT": lambda rest: command.parse_nothing(rest, exact_end=False),
+}
+
+
+def run(data: bytes) -> None:
+    """Read as a server would, whole and in pieces."""
+    whole = _events([data])
+    size = 1 + (data[0] if data else 0) % 7
+    pieces = _events([data[i : i + size] for i in range(0, len(data), size)])
+    if whole != pieces:
+        raise AssertionError("other chunks, other events")
+
+
+def _events(chunks: list[bytes]) -> list[object]:
+    reader = Reader()
+    events: list[object] = []
+    for chunk in chunks:
+        reader.feed(chunk)
+        while True:
+            event = reader.next()
+            if event is Signal.NEED_DATA:
+                break
+            if event is Signal.PAUSED:
+                return events
+            assert not isinstance(event, Signal)
+            _collect(reader, event, events)
+    return events
+
+
+def _collect(reader: Reader, event: Event, events: list[object]) -> None:
+    if isinstance(event, DataChunk) and events and isinstance(events[-1], bytearray):
+        events[-1] += event.content
+    elif isinstance(event, DataChunk):
+        events.append(bytearray(event.content))
+    elif isinstance(event, (DataEnd, LineTooLong)):
+        events.append(event)
+    elif isinstance(event, command.Command):
+        events.append(event)
+        _parse(event)
+        reader.resume({b"DATA": Mode.DATA, b"AUTH": Mode.AUTH}.get(event.verb, Mode.COMMAND))
+    else:
+        events.append(event)
+        reader.resume(Mode.AUTH if event.line != b"*" else Mode.COMMAND)
+
+
+def _parse(event: command.Command) -> None:
+    parser = PARSERS.get(event.verb)
+    if parser is not None:
+        with contextlib.suppress(CommandError):
+            parser(event.rest)
