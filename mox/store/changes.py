@@ -1,0 +1,114 @@
+"""Change sets and what sessions are told of them.
+
+A change set takes one modseq, collects its rows in one batch, and is staged without an await in
+between: the event loop orders the changes of an account.  After the sync the account's
+``synced_modseq`` moves and every feed is woken; a feed's owner then compares its view with the
+columns (``view.py``), so flags and messages need no queue.  Only changes to the list of mailboxes
+are queued.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mox._speedups import encode_ranges
+from mox.base.limits import IMAP_IDLE_CHANGES
+from mox.store.engine.base import Batch, Family
+from mox.store.layout import keys, rows
+from mox.store.layout.rows import LogChange, LogRow
+
+if TYPE_CHECKING:
+    from mox.store.account import Account
+    from mox.store.mailbox import Mailbox
+
+Ranges = list[tuple[int, int]]
+
+
+class ListChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change to the list of mailboxes, for other sessions."""
+
+    kind: str  # added, removed, renamed, subscribed, unsubscribed
+    name: str
+    old_name: str = ""
+
+
+class Feed:
+    """One session's registration with an account.
+
+    ``wake`` is called on the event loop after every synced change set and must only set an event.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.wake = wake
+        self.list_changes: deque[ListChange] = deque()
+        self.overflowed = False
+
+    def push(self, change: ListChange) -> None:
+        """Queue a change; past the limit the queue is dropped and ``overflowed`` set."""
+        if self.overflowed:
+            return
+        if len(self.list_changes) >= IMAP_IDLE_CHANGES:
+            self.list_changes.clear()
+            self.overflowed = True
+            return
+        self.list_changes.append(change)
+
+
+class ChangeSet:
+    """One atomic change of an account under one modseq.
+
+    Use: make it, put rows, ``touch`` the mailboxes whose record changed, ``stage``.  No await
+    between making and staging.
+    """
+
+    def __init__(self, account: "Account", origin: Feed | None = None) -> None:
+        self.account = account
+        self.origin = origin
+        self.modseq = account.record.modseq + 1
+        account.record.modseq = self.modseq
+        self.batch = Batch()
+        self._changes: list[LogChange] = []
+        self._touched: dict[int, Mailbox] = {}
+        self._list_changes: list[ListChange] = []
+
+    def touch(self, mailbox: "Mailbox") -> None:
+        """The mailbox changed with this set's modseq: its record is written."""
+        mailbox.record.modseq = self.modseq
+        self._touched[mailbox.id] = mailbox
+
+    def log(self, mailbox: "Mailbox", uids: Ranges, what: str, detail: str = "") -> None:
+        """A line of the change log."""
+        self._changes.append(LogChange(mailbox.id, encode_ranges(uids), what, detail))
+
+    def tell(self, change: ListChange) -> None:
+        """A change to the list of mailboxes."""
+        self._list_changes.append(change)
+
+    def stage(self) -> int:
+        """Hand the batch to the committer; its ticket.    Errors: StoreStopped."""
+        account = self.account
+        number = account.id
+        batch = self.batch
+        batch.put(Family.META, keys.account(number), rows.encode(account.record))
+        for mailbox in self._touched.values():
+            if mailbox.deleted:
+                batch.delete(Family.META, keys.mailbox(number, mailbox.id))
+            else:
+                batch.put(
+                    Family.META, keys.mailbox(number, mailbox.id), rows.encode(mailbox.record)
+                )
+        row = LogRow(account.clock.now_ms(), tuple(self._changes))
+        batch.put(Family.LOG, keys.log(number, self.modseq), rows.encode(row))
+        modseq, origin, list_changes = self.modseq, self.origin, self._list_changes
+
+        def after_sync() -> None:
+            account.told(modseq, origin, list_changes)
+
+        ticket = account.committer.stage(batch, after_sync)
+        account.ticket = ticket
+        if any(feed is not origin for feed in account.feeds):
+            # Somebody else is watching: do not let them wait for the lazy sync.
+            account.committer.want_sync(ticket)
+        return ticket

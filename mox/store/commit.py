@@ -1,0 +1,224 @@
+"""Group commit: the committer of a shard's index, and the writer of its bodies.
+
+One thread each, first in first out.  Whatever queued during the last sync forms the next group.
+Bodies are synced before any batch that refers to them is staged; batches are written in the order
+they were staged and synced once per group; then, in that order, waiters are woken and ``after_sync``
+is called.  What each reply of a face promises is decision 0007.
+"""
+
+import asyncio
+import errno
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from mox.base.errors import Unavailable
+from mox.base.limits import COMMIT_GROUP
+from mox.base.log import get_logger
+from mox.store.blobs.base import Blobs, Body
+from mox.store.engine.base import Batch, Engine
+from mox.store.errors import DiskFull, StoreStopped
+from mox.store.layout.rows import Location
+
+log = get_logger("store")
+
+LAZY_SYNC_S = 1.0  # a pure flag change is synced at the latest after so long (decision 0007)
+
+Staged = tuple[int, Batch, Callable[[], None] | None]
+
+
+class Committer:
+    """Makes staged batches durable in groups."""
+
+    def __init__(self, engine: Engine, *, lazy_sync_s: float = LAZY_SYNC_S) -> None:
+        self._engine = engine
+        self._lazy_sync_s = lazy_sync_s
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._pending: deque[Staged] = deque()
+        self._unsynced: deque[tuple[int, Callable[[], None]]] = deque()
+        self._staged = 0  # ticket of the last batch handed in
+        self._written = 0
+        self._synced = 0
+        self._sync_wanted = 0
+        self._wake = asyncio.Event()
+        self._write_waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._sync_waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._lazy: asyncio.TimerHandle | None = None
+        self._failed: BaseException | None = None
+        self._stopping = False
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="committer")
+
+    def stage(self, batch: Batch, after_sync: Callable[[], None] | None = None) -> int:
+        """Queue a batch; its ticket.    Errors: StoreStopped after a failed write.
+
+        ``after_sync`` is called on the event loop once the batch is durable, in order of staging.
+        """
+        if self._failed is not None or self._stopping:
+            raise StoreStopped(cause=self._failed)
+        self._staged += 1
+        self._pending.append((self._staged, batch, after_sync))
+        if self._lazy is None:
+            loop = asyncio.get_running_loop()
+            self._lazy = loop.call_later(self._lazy_sync_s, self._sync_all)
+        self._wake.set()
+        return self._staged
+
+    @property
+    def staged(self) -> int:
+        """Ticket of the last staged batch."""
+        return self._staged
+
+    async def written(self, ticket: int) -> None:
+        """Wait until a batch is in the write-ahead log: it survives a crash of the process."""
+        if ticket > self._written:
+            await self._wait(self._write_waiters, ticket)
+
+    async def synced(self, ticket: int) -> None:
+        """Wait until a batch is durable; asks for the sync."""
+        if ticket > self._synced:
+            self.want_sync(ticket)
+            await self._wait(self._sync_waiters, ticket)
+
+    def want_sync(self, ticket: int) -> None:
+        """Do not leave the sync of a batch to the lazy timer."""
+        if ticket > self._sync_wanted:
+            self._sync_wanted = ticket
+            self._wake.set()
+
+    async def close(self) -> None:
+        """Commit what is staged, then stop."""
+        if not self._stopping:
+            self._stopping = True
+            self._sync_wanted = self._staged
+            self._wake.set()
+            await self._task
+            if self._lazy is not None:
+                self._lazy.cancel()
+            self._thread.shutdown(wait=True)
+
+    def _sync_all(self) -> None:
+        self._lazy = None
+        self.want_sync(self._staged)
+
+    def _wait(
+        self, waiters: deque[tuple[int, asyncio.Future[None]]], ticket: int
+    ) -> asyncio.Future[None]:
+        if self._failed is not None:
+            raise StoreStopped(cause=self._failed)
+        future = asyncio.get_running_loop().create_future()
+        waiters.append((ticket, future))
+        return future
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            while not self._pending and self._sync_wanted <= self._synced:
+                if self._stopping:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+            group = [self._pending.popleft() for _ in range(min(len(self._pending), COMMIT_GROUP))]
+            last = group[-1][0] if group else self._written
+            self._unsynced.extend((ticket, call) for ticket, _, call in group if call is not None)
+            sync = self._sync_wanted > self._synced
+            try:
+                await loop.run_in_executor(self._thread, self._commit, group, sync)
+            except Exception as error:
+                self._stop(error)
+                return
+            self._written = last
+            _wake(self._write_waiters, last)
+            if sync:
+                self._synced = last
+                # Broadcast before replies: both only after the sync, in order of staging.
+                while self._unsynced and self._unsynced[0][0] <= last:
+                    self._unsynced.popleft()[1]()
+                _wake(self._sync_waiters, last)
+
+    def _commit(self, group: list[Staged], sync: bool) -> None:
+        """In the commit thread."""
+        for _, batch, _ in group:
+            self._engine.write(batch)
+        if sync:
+            self._engine.sync()
+
+    def _stop(self, error: Exception) -> None:
+        # Memory and disk no longer agree: refuse everything from here on.
+        self._failed = error
+        log.error("store.stopped", error)
+        self._pending.clear()
+        for waiters in (self._write_waiters, self._sync_waiters):
+            for _, future in waiters:
+                if not future.done():
+                    future.set_exception(StoreStopped(cause=error))
+            waiters.clear()
+
+
+class BodyWriter:
+    """Writes bodies in groups, each group one append and one sync."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bodies")
+        self._pending: deque[tuple[Body, asyncio.Future[Location]]] = deque()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="bodies")
+
+    async def put(self, body: Body) -> Location:
+        """Store a body durably.    Errors: DiskFull, OSError: only this caller's."""
+        if self._stopping:
+            raise StoreStopped
+        future: asyncio.Future[Location] = asyncio.get_running_loop().create_future()
+        self._pending.append((body, future))
+        self._wake.set()
+        return await future
+
+    async def close(self) -> None:
+        """Write what is queued, then stop."""
+        if not self._stopping:
+            self._stopping = True
+            self._wake.set()
+            await self._task
+            self._thread.shutdown(wait=True)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            while not self._pending:
+                if self._stopping:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+            group = [self._pending.popleft() for _ in range(min(len(self._pending), COMMIT_GROUP))]
+            try:
+                locations = await loop.run_in_executor(
+                    self._thread, self._blobs.put_group, [body for body, _ in group]
+                )
+            except Exception as error:
+                failure = _body_failure(error)
+                for _, future in group:
+                    if not future.done():
+                        future.set_exception(failure)
+                continue
+            for (_, future), location in zip(group, locations, strict=True):
+                if not future.done():
+                    future.set_result(location)
+
+
+def _body_failure(error: Exception) -> Exception:
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFull(cause=error)
+    if isinstance(error, DiskFull):
+        return error
+    log.error("store.body_write_failed", error)
+    return Unavailable("the message could not be stored", cause=error)
+
+
+def _wake(waiters: deque[tuple[int, asyncio.Future[None]]], upto: int) -> None:
+    later = [entry for entry in waiters if entry[0] > upto]
+    for ticket, future in waiters:
+        if ticket <= upto and not future.done():
+            future.set_result(None)
+    waiters.clear()
+    waiters.extend(later)

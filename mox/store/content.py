@@ -1,0 +1,152 @@
+"""Contents in and out: composing a body from prefix and received data, reading it back."""
+
+import mmap
+import os
+import secrets
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from mox.base.limits import MESSAGE_IN_MEMORY
+from mox.store.blobs.base import SpoolFile
+from mox.store.layout.rows import Facts
+
+COPY_SLICE = 1 << 20  # bytes
+
+
+class Kind:
+    """Kinds of derived values in the cache family."""
+
+    ENVELOPE = 1  # IMAP ENVELOPE with raw header values
+    BODYSTRUCTURE = 2  # IMAP BODYSTRUCTURE
+    BODY = 3  # IMAP BODY
+    PART = 4  # the part tree, for sections
+    PREVIEW = 5  # the first words, UTF-8
+    ENVELOPE_UTF8 = 6  # IMAP ENVELOPE with decoded values, only where it differs
+
+
+Buffer = bytes | mmap.mmap
+Derive = Callable[[Buffer], dict[int, bytes]]
+"""Made once at delivery from a whole content; runs in a thread for large ones."""
+
+
+class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to be added to a mailbox."""
+
+    content: bytes | SpoolFile
+    prefix: bytes = b""  # our header fields, before the content
+    flags: int = 0
+    keywords: tuple[str, ...] = ()  # lower case
+    received_ms: int
+    zone_minutes: int = 0
+    facts: Facts = Facts()
+
+    @property
+    def size(self) -> int:
+        """Bytes of prefix and content."""
+        body = self.content
+        return len(self.prefix) + (len(body) if isinstance(body, bytes) else body.size)
+
+
+class Spool:
+    """Collects a content of unknown size: in memory while small, then in a file.    Blocks on disk.
+
+    ``write`` is given chunks; ``finish`` gives what ``NewMessage.content`` wants; ``discard``
+    removes whatever is there and may be called at any time.
+    """
+
+    def __init__(self, folder: Path, *, in_memory: int = MESSAGE_IN_MEMORY) -> None:
+        self._folder = folder
+        self._in_memory = in_memory
+        self._chunks: list[bytes] = []
+        self._path: Path | None = None
+        self._fd = -1
+        self._crc = 0
+        self.size = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes.    Errors: OSError."""
+        self.size += len(chunk)
+        self._crc = zlib.crc32(chunk, self._crc)
+        if self._fd < 0 and self.size > self._in_memory:
+            self._path = self._folder / f"spool-{secrets.token_hex(8)}"
+            self._fd = os.open(
+                self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+            )
+            for earlier in self._chunks:
+                _write(self._fd, earlier)
+            self._chunks.clear()
+        if self._fd >= 0:
+            _write(self._fd, chunk)
+        else:
+            self._chunks.append(chunk)
+
+    def finish(self) -> bytes | SpoolFile:
+        """The content; a file is now the caller's."""
+        if self._path is None:
+            return b"".join(self._chunks)
+        os.close(self._fd)
+        self._fd = -1
+        result = SpoolFile(path=self._path, size=self.size, crc=self._crc)
+        self._path = None
+        return result
+
+    def discard(self) -> None:
+        """Forget everything."""
+        self._chunks.clear()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._path = None
+
+
+def compose(message: NewMessage, folder: Path) -> bytes | SpoolFile:
+    """Prefix and content as one; a spooled content is copied behind its prefix.    Blocks."""
+    if isinstance(message.content, bytes):
+        whole = message.prefix + message.content
+        if len(whole) <= MESSAGE_IN_MEMORY:
+            return whole
+        spool = Spool(folder, in_memory=0)
+        spool.write(whole)
+        return spool.finish()
+    if not message.prefix:
+        return message.content
+    spool = Spool(folder, in_memory=0)
+    try:
+        spool.write(message.prefix)
+        with message.content.path.open("rb") as source:
+            while chunk := source.read(COPY_SLICE):
+                spool.write(chunk)
+        whole_file = spool.finish()
+    except BaseException:
+        spool.discard()
+        raise
+    message.content.path.unlink()
+    return whole_file
+
+
+def map_file(path: Path) -> mmap.mmap:
+    """A file as a buffer without reading it.    Errors: OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+    finally:
+        os.close(fd)
+
+
+def derive_from(derive: Derive, content: bytes | SpoolFile) -> dict[int, bytes]:
+    """Derived values of a composed content.    Blocks for as long as parsing takes."""
+    if isinstance(content, bytes):
+        return derive(content)
+    with map_file(content.path) as mapped:
+        return derive(mapped)
+
+
+def _write(fd: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,82 @@
+"""The engine protocol: an ordered map of bytes to bytes per family, with atomic batches.
+
+One writer; readers from any thread of the process.  ``write`` hands a batch to the write-ahead
+log and to readers at once; ``sync`` makes everything written before it durable.
+"""
+
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+
+class Family(Enum):
+    """Column families, each with its own access pattern (engine.md section 3.1)."""
+
+    META = "meta"  # accounts, mailboxes, counters: point reads at open
+    ROW = "row"  # one row per message: range scans at mailbox open
+    LOG = "log"  # the change log: appended, read in ranges
+    VANISHED = "vanished"  # expunged UIDs by modseq: short range reads
+    MSG = "msg"  # cold facts of a message: point reads
+    CACHE = "cache"  # envelope, structure, preview: multi-gets
+    LOC = "loc"  # where a body is and how often it is referred to
+    IDX = "idx"  # look-ups by value: Message-ID, threads, recipients
+    KV = "kv"  # credentials, subscriptions, settings
+
+
+class Batch:
+    """Changes over any families that happen together or not at all."""
+
+    __slots__ = ("operations",)
+
+    def __init__(self) -> None:
+        self.operations: list[tuple[Family, bytes, bytes | None, bytes | None]] = []
+
+    def put(self, family: Family, key: bytes, value: bytes) -> None:
+        """Set a key."""
+        self.operations.append((family, key, value, None))
+
+    def delete(self, family: Family, key: bytes) -> None:
+        """Remove a key; no error when it is not there."""
+        self.operations.append((family, key, None, None))
+
+    def delete_range(self, family: Family, start: bytes, end: bytes) -> None:
+        """Remove all keys with ``start <= key < end``."""
+        self.operations.append((family, start, None, end))
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+
+class Engine(Protocol):
+    """See the module."""
+
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        """Value of a key."""
+        ...
+
+    def multi_get(self, family: Family, keys: list[bytes]) -> list[bytes | None]:
+        """Values of many keys, in their order."""
+        ...
+
+    def scan(
+        self, family: Family, start: bytes, end: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys with ``start <= key < end`` in order, as they were when the scan began."""
+        ...
+
+    def write(self, batch: Batch) -> None:
+        """Apply a batch as a whole.    Errors: OSError when the disk refuses."""
+        ...
+
+    def sync(self) -> None:
+        """Make all writes so far durable.    Errors: OSError."""
+        ...
+
+    def checkpoint(self, folder: Path) -> None:
+        """A consistent copy in a folder that does not exist yet."""
+        ...
+
+    def close(self) -> None:
+        """Release everything, the lock of the folder included."""
+        ...

@@ -1,0 +1,63 @@
+"""The reference engine: a sorted list of keys beside a dict, per family.    For tests."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from pathlib import Path
+
+from mox.store.engine.base import Batch, Family
+
+
+class MemoryEngine:
+    """Keeps its content as long as the object lives; ``syncs`` counts the calls of ``sync``."""
+
+    def __init__(self) -> None:
+        self._values: dict[Family, dict[bytes, bytes]] = {family: {} for family in Family}
+        self._keys: dict[Family, list[bytes]] = {family: [] for family in Family}
+        self.syncs = 0
+
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        """Value of a key."""
+        return self._values[family].get(key)
+
+    def multi_get(self, family: Family, keys: list[bytes]) -> list[bytes | None]:
+        """Values of many keys, in their order."""
+        values = self._values[family]
+        return [values.get(key) for key in keys]
+
+    def scan(
+        self, family: Family, start: bytes, end: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys of a range, as they were when the scan began."""
+        keys, values = self._keys[family], self._values[family]
+        found = [
+            (key, values[key]) for key in keys[bisect_left(keys, start) : bisect_left(keys, end)]
+        ]
+        return reversed(found) if reverse else iter(found)
+
+    def write(self, batch: Batch) -> None:
+        """Apply a batch."""
+        for family, key, value, end in batch.operations:
+            keys, values = self._keys[family], self._values[family]
+            if end is not None:
+                low, high = bisect_left(keys, key), bisect_left(keys, end)
+                for gone in keys[low:high]:
+                    del values[gone]
+                del keys[low:high]
+            elif value is None:
+                if values.pop(key, None) is not None:
+                    del keys[bisect_left(keys, key)]
+            else:
+                if key not in values:
+                    insort(keys, key)
+                values[key] = value
+
+    def sync(self) -> None:
+        """Count the call."""
+        self.syncs += 1
+
+    def checkpoint(self, folder: Path) -> None:
+        """Not kept on disk, so there is nothing to copy to."""
+        raise NotImplementedError("the memory engine has no files")
+
+    def close(self) -> None:
+        """Keep the content, so that a test can open it again."""

@@ -1,0 +1,165 @@
+"""RocksDB through rocksdict, in raw mode; the only door to it.
+
+``write`` never asks RocksDB to sync (that holds the GIL through the fsync, measured); ``sync``
+is ``flush_wal(True)``, which releases it.  Handles of families are dropped before ``close``,
+otherwise the lock of the folder stays (engine.md section 2.3).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    Cache,
+    Checkpoint,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    RdictIter,
+    ReadOptions,
+    WriteBatch,
+)
+
+from mox.base.limits import KIB, MIB
+from mox.store.engine.base import Batch, Family
+from mox.store.errors import DataLocked, DataUnreadable
+
+BLOCK_CACHE = 64 * MIB  # bytes, shared by the families of a database
+WRITE_BUFFER = 16 * MIB  # bytes per memtable
+WAL_TOTAL = 96 * MIB  # bytes; beyond it idle families are flushed, so that reopening stays short
+OPEN_FILES = 512
+
+
+class RocksEngine:
+    """One database folder, opened for writing by this process alone."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        options = _options()
+        cache = Cache(BLOCK_CACHE)
+        families = {family.value: _family_options(cache) for family in Family}
+        access = AccessType.read_only() if read_only else AccessType.read_write()
+        try:
+            self._db: Rdict | None = Rdict(
+                str(folder), options, column_families=families, access_type=access
+            )
+        except Exception as error:
+            text = str(error)
+            if "lock" in text.lower():
+                raise DataLocked(
+                    f"{folder} is in use by another process; stop it first", cause=error
+                ) from error
+            raise DataUnreadable(f"{folder} cannot be opened: {text}", cause=error) from error
+        self._families = {family: self._db.get_column_family(family.value) for family in Family}
+        self._handles = (
+            {}
+            if read_only
+            else {family: self._db.get_column_family_handle(family.value) for family in Family}
+        )
+
+    def get(self, family: Family, key: bytes) -> bytes | None:
+        """Value of a key."""
+        value: bytes | None = self._families[family].get(key)
+        return value
+
+    def multi_get(self, family: Family, keys: list[bytes]) -> list[bytes | None]:
+        """Values of many keys, in their order; releases the GIL."""
+        return self._families[family].get(keys)  # type: ignore[arg-type, return-value]
+
+    def scan(
+        self, family: Family, start: bytes, end: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys of a range; the iterator pins what it sees when it is made (engine.md section 2.3)."""
+        # set_iterate_lower_bound has no effect on seek_to_first in rocksdict 0.3.29: seek instead.
+        bounds = ReadOptions()
+        bounds.set_iterate_upper_bound(end)
+        iterator = self._families[family].iter(bounds)
+        if reverse:
+            return _backward(iterator, bounds, start, end)
+        return _forward(iterator, bounds, start)
+
+    def write(self, batch: Batch) -> None:
+        """Apply a batch: one record of the write-ahead log."""
+        assert self._db is not None
+        out = WriteBatch(raw_mode=True)
+        for family, key, value, end in batch.operations:
+            handle = self._handles[family]
+            if end is not None:
+                out.delete_range(key, end, handle)
+            elif value is None:
+                out.delete(key, handle)
+            else:
+                out.put(key, value, handle)
+        try:
+            self._db.write(out)
+        except Exception as error:
+            raise OSError(f"RocksDB write failed: {error}") from error
+
+    def sync(self) -> None:
+        """Sync the write-ahead log; releases the GIL."""
+        assert self._db is not None
+        try:
+            self._db.flush_wal(True)
+        except Exception as error:
+            raise OSError(f"RocksDB sync failed: {error}") from error
+
+    def checkpoint(self, folder: Path) -> None:
+        """A consistent copy, made of hard links where possible."""
+        assert self._db is not None
+        Checkpoint(self._db).create_checkpoint(str(folder))
+
+    def close(self) -> None:
+        """Drop every handle, then close: only then is the lock released."""
+        if self._db is None:
+            return
+        self._handles.clear()
+        self._families.clear()
+        self._db.close()
+        self._db = None
+
+
+# The generators hold the options: RocksDB keeps a pointer into them for as long as it iterates.
+def _forward(rows: RdictIter, _bounds: ReadOptions, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+    rows.seek(start)
+    while rows.valid():
+        yield rows.key(), rows.value()
+        rows.next()
+
+
+def _backward(
+    rows: RdictIter, _bounds: ReadOptions, start: bytes, end: bytes
+) -> Iterator[tuple[bytes, bytes]]:
+    rows.seek_for_prev(end)
+    if rows.valid() and rows.key() >= end:
+        rows.prev()
+    while rows.valid() and rows.key() >= start:
+        yield rows.key(), rows.value()
+        rows.prev()
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.create_missing_column_families(True)
+    options.set_max_total_wal_size(WAL_TOTAL)
+    options.set_max_open_files(OPEN_FILES)
+    options.set_keep_log_file_num(3)
+    options.set_max_log_file_size(1 * MIB)
+    # A damaged middle of the log is refused; a torn tail (the last, never acknowledged write) is not.
+    options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
+    return options
+
+
+def _family_options(cache: Cache) -> Options:
+    table = BlockBasedOptions()
+    table.set_block_cache(cache)
+    table.set_block_size(16 * KIB)
+    table.set_bloom_filter(10, False)
+    table.set_cache_index_and_filter_blocks(False)
+    options = Options(raw_mode=True)
+    options.set_block_based_table_factory(table)
+    options.set_write_buffer_size(WRITE_BUFFER)
+    options.set_max_write_buffer_number(3)
+    options.set_compression_type(DBCompressionType.lz4())
+    return options

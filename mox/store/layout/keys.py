@@ -1,0 +1,138 @@
+"""Key bytes: one function per key kind.    Big-endian, so byte order is numeric order.
+
+The account comes first in every key of an account, so an account is one range per family: it can
+be exported, counted or deleted as a whole.
+"""
+
+from struct import Struct
+
+_U32 = Struct(">I")
+_ACCOUNT_U64 = Struct(">IQ")
+_ROW = Struct(">IQI")
+_ACCOUNT_U64_U64 = Struct(">IQQ")
+_CACHE = Struct(">IQB")
+_REF = Struct(">IcQQI")
+
+FORMAT = b"F"  # META: version of the data format
+NEXT_ACCOUNT = b"N"  # META: next account id
+
+
+def account_name(name: str) -> bytes:
+    """META: account name → account id."""
+    return b"n" + name.encode()
+
+
+ACCOUNT_NAMES = (b"n", b"o")  # range of all account names
+
+
+def account(account_id: int) -> bytes:
+    """META: an account's record."""
+    return b"A" + _U32.pack(account_id)
+
+
+def mailbox(account_id: int, mailbox_id: int) -> bytes:
+    """META: a mailbox's record."""
+    return b"B" + _ACCOUNT_U64.pack(account_id, mailbox_id)
+
+
+def mailboxes(account_id: int) -> tuple[bytes, bytes]:
+    """META: range of an account's mailboxes."""
+    return b"B" + _U32.pack(account_id), b"B" + _U32.pack(account_id + 1)
+
+
+def row(account_id: int, mailbox_id: int, uid: int) -> bytes:
+    """ROW: a message in a mailbox."""
+    return _ROW.pack(account_id, mailbox_id, uid)
+
+
+def rows(account_id: int, mailbox_id: int, first: int, end: int) -> tuple[bytes, bytes]:
+    """ROW: range of UIDs ``first <= uid < end``; end may be 2^32."""
+    if end > 0xFFFFFFFF:
+        return _ROW.pack(account_id, mailbox_id, first), _ACCOUNT_U64.pack(
+            account_id, mailbox_id + 1
+        )
+    return _ROW.pack(account_id, mailbox_id, first), _ROW.pack(account_id, mailbox_id, end)
+
+
+def row_uid(key: bytes) -> int:
+    """UID of a row's key."""
+    return int.from_bytes(key[12:16], "big")
+
+
+def log(account_id: int, modseq: int) -> bytes:
+    """LOG: what a change set changed."""
+    return _ACCOUNT_U64.pack(account_id, modseq)
+
+
+def vanished(account_id: int, mailbox_id: int, modseq: int) -> bytes:
+    """VANISHED: UIDs expunged from a mailbox by a change set."""
+    return _ACCOUNT_U64_U64.pack(account_id, mailbox_id, modseq)
+
+
+def vanished_modseq(key: bytes) -> int:
+    """Modseq of such a key."""
+    return int.from_bytes(key[12:20], "big")
+
+
+def file(account_id: int, file_id: int) -> bytes:
+    """MSG and LOC: facts and place of a content."""
+    return _ACCOUNT_U64.pack(account_id, file_id)
+
+
+def file_id(key: bytes) -> int:
+    """File id of a MSG, LOC or CACHE key."""
+    return int.from_bytes(key[4:12], "big")
+
+
+def cache(account_id: int, file_id: int, kind: int) -> bytes:
+    """CACHE: one derived value of a content."""
+    return _CACHE.pack(account_id, file_id, kind)
+
+
+def reference(account_id: int, file_id: int, mailbox_id: int, uid: int) -> bytes:
+    """IDX: a message that refers to a content."""
+    return _REF.pack(account_id, b"R", file_id, mailbox_id, uid)
+
+
+def references(account_id: int, file_id: int) -> tuple[bytes, bytes]:
+    """IDX: range of all messages that refer to a content."""
+    return _REF.pack(account_id, b"R", file_id, 0, 0), _REF.pack(
+        account_id, b"R", file_id + 1, 0, 0
+    )
+
+
+def reference_parts(key: bytes) -> tuple[int, int, int]:
+    """File id, mailbox id and UID of a reference key."""
+    _, _, file_number, mailbox_id, uid = _REF.unpack(key)
+    return file_number, mailbox_id, uid
+
+
+def account_range(account_id: int) -> tuple[bytes, bytes]:
+    """Every key of an account in a family whose keys begin with the account."""
+    return _U32.pack(account_id), _U32.pack(account_id + 1)
+
+
+def setting(account_id: int, kind: bytes, name: bytes = b"") -> bytes:
+    """KV: a named value of an account; kind is one byte."""
+    return _U32.pack(account_id) + kind + name
+
+
+def settings(account_id: int, kind: bytes) -> tuple[bytes, bytes]:
+    """KV: range of all values of a kind."""
+    start = _U32.pack(account_id) + kind
+    return start, start[:-1] + bytes([start[-1] + 1])
+
+
+SUBSCRIPTION = b"s"  # KV kind: name of a subscribed mailbox → empty
+CREDENTIALS = b"c"  # KV kind: what logins are checked against
+ERASE = b"e"  # KV kind: modseq (8 bytes) + mailbox id (8 bytes) → contents to erase once no view needs them
+
+
+def erase(account_id: int, modseq: int, mailbox_id: int) -> bytes:
+    """KV: contents expunged from a mailbox by a change set."""
+    return setting(account_id, ERASE, modseq.to_bytes(8, "big") + mailbox_id.to_bytes(8, "big"))
+
+
+def erase_parts(key: bytes) -> tuple[int, int]:
+    """Modseq and mailbox id of such a key."""
+    return int.from_bytes(key[5:13], "big"), int.from_bytes(key[13:21], "big")

@@ -1,0 +1,182 @@
+"""Value bytes: versioned structs.    The first byte is the version; an unknown one is refused.
+
+The packed row of a message is written and read by the compiled columns (``_speedups/columns``).
+"""
+
+from array import array
+from struct import Struct
+from typing import TypeVar
+
+import msgspec
+
+from mox._speedups import decode_ranges, encode_ranges
+from mox.store.errors import DataDamaged
+
+VERSION = 1
+FORMAT_VERSION = 1  # of the data folder as a whole
+
+
+class AccountRecord(msgspec.Struct, array_like=True):
+    """Counters of an account."""
+
+    name: str
+    modseq: int = 1  # last one handed out
+    next_uidvalidity: int = 1
+    next_mailbox: int = 1
+    next_file: int = 1
+    trimmed_modseq: int = 0  # history up to here is gone: highest deleted modseq
+    used_bytes: int = 0  # sum of live messages
+
+
+class MailboxRecord(msgspec.Struct, array_like=True):
+    """A mailbox with its kept counts, so that SELECT and STATUS never scan."""
+
+    name: str
+    uidvalidity: int
+    createseq: int
+    modseq: int  # of the newest change, expunges included
+    uidnext: int = 1
+    special_use: tuple[str, ...] = ()  # of Archive Drafts Junk Sent Trash
+    keywords: tuple[str, ...] = ()  # position = bit
+    messages: int = 0
+    unseen: int = 0
+    deleted: int = 0
+    size: int = 0
+    deleted_size: int = 0
+    first_recent: int = 1  # UIDs from here on are recent (RFC 3501 §2.3.2)
+    dirty: bool = False  # a change in several batches was begun: recount at open
+
+
+class Location(msgspec.Struct, array_like=True, frozen=True):
+    """Where a content is: in a pack, or in a file of its own."""
+
+    pack: int  # 0: a file of its own, named by the file id
+    offset: int
+    length: int  # bytes
+    crc: int  # CRC-32 of the bytes
+
+
+class LogChange(msgspec.Struct, array_like=True, frozen=True):
+    """UIDs of one mailbox that changed in a change set."""
+
+    mailbox: int
+    uids: bytes  # encoded ranges
+    what: str  # added, flags, expunged, moved-out, moved-in, created, deleted, renamed
+    detail: str = ""
+
+
+class LogRow(msgspec.Struct, array_like=True, frozen=True):
+    """One change set."""
+
+    time_ms: int
+    changes: tuple[LogChange, ...]
+
+
+class Facts(msgspec.Struct, array_like=True, frozen=True):
+    """Cold facts of a content: how it came."""
+
+    prefix_length: int = 0  # bytes that we put before what was received
+    message_id: str = ""  # canonical, empty when there is none
+    mail_from: str = ""
+    rcpt_to: str = ""
+    remote_ip: str = ""
+    helo: str = ""
+
+
+# A message in a mailbox: version, zone (minutes), uid, size, flags, received and saved (ms),
+# modseq, createseq, thread, file, keyword bits; then keyword bits from 64 on, little-endian.
+# Read back by the compiled columns.
+_ROW = Struct("<BxhIIIqqQQQQQ")
+_LOW_KEYWORDS = (1 << 64) - 1
+
+
+def pack_row(
+    uid: int,
+    size: int,
+    flags: int,
+    zone: int,
+    received: int,
+    saved: int,
+    modseq: int,
+    createseq: int,
+    thread: int,
+    file: int,
+    keywords: int,
+) -> bytes:
+    """Value of a ROW key."""
+    packed = _ROW.pack(
+        VERSION,
+        zone,
+        uid,
+        size,
+        flags,
+        received,
+        saved,
+        modseq,
+        createseq,
+        thread,
+        file,
+        keywords & _LOW_KEYWORDS,
+    )
+    high = keywords >> 64
+    return packed + high.to_bytes((high.bit_length() + 7) // 8, "little") if high else packed
+
+
+def row_file(value: bytes) -> int:
+    """Content id of a row.    Errors: DataDamaged."""
+    if len(value) < _ROW.size or value[0] != VERSION:
+        raise DataDamaged("a message row is damaged")
+    number: int = _ROW.unpack_from(value)[10]
+    return number
+
+
+def encode_uids(ranges: list[tuple[int, int]]) -> bytes:
+    """Value of a VANISHED key."""
+    return b"\x01" + encode_ranges(ranges)
+
+
+def decode_uids(value: bytes) -> list[tuple[int, int]]:
+    """Ranges of such a value.    Errors: DataDamaged."""
+    if value[:1] != b"\x01":
+        raise DataDamaged("UID ranges of an unknown version")
+    try:
+        return decode_ranges(value[1:])
+    except ValueError as error:
+        raise DataDamaged("UID ranges are damaged", cause=error) from error
+
+
+def encode_files(files: "array[int]") -> bytes:
+    """Value of an ERASE key: content ids."""
+    return b"\x01" + files.tobytes()
+
+
+def decode_files(value: bytes) -> "array[int]":
+    """Content ids of such a value.    Errors: DataDamaged."""
+    if value[:1] != b"\x01" or len(value) % 8 != 1:
+        raise DataDamaged("content ids are damaged")
+    return array("Q", value[1:])
+
+
+_encoder = msgspec.msgpack.Encoder()
+_T = TypeVar("_T", bound=msgspec.Struct)
+_decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[msgspec.Struct]] = {}
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """Bytes of a record."""
+    return b"\x01" + _encoder.encode(record)
+
+
+def decode(kind: type[_T], value: bytes) -> _T:
+    """Record of bytes.    Errors: DataDamaged."""
+    if not value or value[0] != VERSION:
+        raise DataDamaged(f"{kind.__name__}: unknown version {value[:1]!r}")
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
+    try:
+        record = decoder.decode(memoryview(value)[1:])
+    except msgspec.DecodeError as error:
+        raise DataDamaged(f"{kind.__name__}: {error}", cause=error) from error
+    assert isinstance(record, kind)
+    return record

@@ -1,0 +1,159 @@
+"""A mailbox in memory: its record, its columns while somebody needs them, its views."""
+
+import asyncio
+from array import array
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from mox._speedups import Columns
+from mox.base import flags as flagbits
+from mox.base.ids import MailboxId
+from mox.base.limits import KEYWORDS_PER_MAILBOX
+from mox.store.engine.base import Family
+from mox.store.errors import KeywordLimit
+from mox.store.layout import keys
+from mox.store.layout.rows import MailboxRecord
+
+if TYPE_CHECKING:
+    from mox.store.account import Account
+    from mox.store.view import View
+
+LOAD_SLICE = 2000  # rows handed to the columns at a time
+COMPACT_TAIL = 50_000  # slots moved by an eager compaction
+COMPACT_SHARE = 64  # one gone slot in so many makes a compaction worth any move
+
+NewSlot = tuple[int, int, int, int, int, int, int, int, int, int, int]
+
+
+class Mailbox:
+    """Owned by its account; others read ``record`` and ``columns`` and never write them."""
+
+    def __init__(self, account: "Account", mailbox_id: MailboxId, record: MailboxRecord) -> None:
+        self.account = account
+        self.id = mailbox_id
+        self.record = record
+        self.columns: Columns | None = None
+        self.views: set[View] = set()
+        self.pins = 0  # commands holding slot numbers over an await
+        self.deleted = False
+        self.used = 0  # order of last use, for dropping columns
+        self._loading: asyncio.Future[Columns] | None = None
+        self._backlog: list[NewSlot] = []
+        self._keyword_bits = {name: bit for bit, name in enumerate(record.keywords)}
+
+    @property
+    def name(self) -> str:
+        """Its name as kept."""
+        return self.record.name
+
+    async def load(self) -> Columns:
+        """The columns, read from the index when they are not in memory."""
+        self.account.shard.touch(self)
+        if self.columns is not None:
+            return self.columns
+        loading = self._loading
+        if loading is None:
+            loading = self._loading = asyncio.ensure_future(self._load())
+        try:
+            return await asyncio.shield(loading)
+        finally:
+            if loading.done() and self._loading is loading:
+                self._loading = None
+
+    async def _load(self) -> Columns:
+        account = self.account
+        # Rows staged but not yet written would be missed by the scan.
+        ticket, end = account.ticket, self.record.uidnext
+        await account.committer.written(ticket)
+        columns = Columns()
+        start, stop = keys.rows(account.id, self.id, 1, end)
+
+        def read() -> None:
+            found = account.shard.engine.scan(Family.ROW, start, stop)
+            while slice_ := [value for _, value in islice(found, LOAD_SLICE)]:
+                columns.load(slice_)
+
+        await account.shard.in_thread(read)
+        for slot in self._backlog:
+            if slot[0] >= end:
+                columns.append(*slot)
+        self._backlog.clear()
+        self.columns = columns
+        account.shard.touch(self)
+        return columns
+
+    def add(self, slot: NewSlot) -> None:
+        """A new message (uid, size, flags, zone, received, saved, modseq, createseq, thread, file,
+        keywords): into the columns where they are in memory, and into the counts.
+        """
+        if self.columns is not None:
+            self.columns.append(*slot)
+        elif self._loading is not None:
+            self._backlog.append(slot)
+        self.count(slot[2], slot[1], 1)
+
+    def count(self, flags: int, size: int, sign: int) -> None:
+        """Add a message to the counts, or take it away with sign -1."""
+        record = self.record
+        record.messages += sign
+        record.size += sign * size
+        self.account.record.used_bytes += sign * size
+        if not flags & flagbits.SEEN:
+            record.unseen += sign
+        if flags & flagbits.DELETED:
+            record.deleted += sign
+            record.deleted_size += sign * size
+
+    def keyword_mask(self, names: tuple[str, ...]) -> int:
+        """Bits of keywords this mailbox knows; others are left out."""
+        mask = 0
+        for name in names:
+            bit = self._keyword_bits.get(name)
+            if bit is not None:
+                mask |= 1 << bit
+        return mask
+
+    def ensure_keywords(self, names: tuple[str, ...]) -> int:
+        """Bits of keywords, new ones added.    Errors: KeywordLimit; then nothing is added."""
+        new = [name for name in dict.fromkeys(names) if name not in self._keyword_bits]
+        if len(self._keyword_bits) + len(new) > KEYWORDS_PER_MAILBOX:
+            raise KeywordLimit
+        for name in new:
+            self._keyword_bits[name] = len(self._keyword_bits)
+        if new:
+            self.record.keywords += tuple(new)
+        return self.keyword_mask(names)
+
+    def keyword_names(self, mask: int) -> tuple[str, ...]:
+        """Names of keyword bits, in order of bits."""
+        return tuple(name for bit, name in enumerate(self.record.keywords) if mask >> bit & 1)
+
+    def told_floor(self) -> int:
+        """Expunges up to this modseq are known to every view."""
+        return min((view.told for view in self.views), default=self.account.synced_modseq)
+
+    def compact(self) -> None:
+        """Drop slots that no view needs any more, where that is cheap or worth it."""
+        columns = self.columns
+        if columns is None or not columns.gone_count or self.pins:
+            return
+        slots, gone = len(columns), columns.gone_count
+        if slots > COMPACT_TAIL and gone * COMPACT_SHARE < slots and self.views:
+            return
+        removed = columns.compact(self.told_floor())
+        if removed:
+            for view in self.views:
+                view.shift(removed)
+        self.account.shard.eraser.wake(self)
+
+    def drop_columns(self) -> bool:
+        """Free the columns when nobody needs them; False when somebody does."""
+        if self.views or self.pins or self._loading is not None or self.columns is None:
+            return False
+        self.columns = None
+        return True
+
+
+def empty_slots() -> "array[int]":
+    """No slots."""
+    return array("I")

@@ -1,0 +1,281 @@
+"""Messages come, are copied, moved and expunged."""
+
+import asyncio
+from array import array
+
+import msgspec
+
+from mox._speedups import Columns
+from mox.base.limits import COMMIT_BATCH_ROWS, MESSAGE_IN_MEMORY
+from mox.store.account import Account
+from mox.store.blobs.base import Body, SpoolFile
+from mox.store.changes import ChangeSet, Feed
+from mox.store.content import NewMessage, compose, derive_from
+from mox.store.engine.base import Batch, Family
+from mox.store.errors import MailboxMissing, UidExhausted
+from mox.store.layout import keys, rows
+from mox.store.layout.rows import Location
+from mox.store.mailbox import Mailbox, NewSlot
+
+Ranges = list[tuple[int, int]]
+UID_MAX = 0xFFFFFFFF
+DERIVE_INLINE = 64 * 1024  # bytes; parsing more leaves the event loop
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """Where new messages are."""
+
+    uidvalidity: int
+    uids: Ranges
+    modseq: int
+    source_uids: Ranges = []  # of a copy or move, in the order of ``uids``
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    message: NewMessage
+    file: int
+    location: Location
+    derived: dict[int, bytes]
+
+
+async def append(
+    account: Account,
+    mailbox: Mailbox,
+    messages: list[NewMessage],
+    *,
+    origin: Feed | None = None,
+) -> Added:
+    """Add messages to a mailbox, all or none; returns once they are on disk.
+
+    Errors  MailboxMissing, QuotaExceeded, KeywordLimit, UidExhausted, DiskFull, StoreStopped.  Spooled
+            contents are consumed in every case.
+    """
+    try:
+        account.check_quota(sum(message.size for message in messages))
+        stored = await asyncio.gather(*(_store(account, message) for message in messages))
+    except BaseException:
+        for message in messages:
+            if isinstance(message.content, SpoolFile):
+                message.content.path.unlink(missing_ok=True)
+        raise
+    # From here to staging there is no await.
+    if mailbox.deleted:
+        raise MailboxMissing
+    account.check_quota(sum(item.location.length for item in stored))
+    first = mailbox.record.uidnext
+    _check_uids(mailbox, len(stored))
+    masks = [mailbox.ensure_keywords(item.message.keywords) for item in stored]
+    change = ChangeSet(account, origin)
+    now = account.clock.now_ms()
+    for offset, (item, mask) in enumerate(zip(stored, masks, strict=True)):
+        message = item.message
+        slot: NewSlot = (
+            first + offset,
+            item.location.length,
+            message.flags,
+            message.zone_minutes,
+            message.received_ms,
+            now,
+            change.modseq,
+            change.modseq,
+            item.file,
+            item.file,
+            mask,
+        )
+        _put_message(change.batch, account, mailbox, slot)
+        number = account.id
+        change.batch.put(Family.LOC, keys.file(number, item.file), rows.encode(item.location))
+        change.batch.put(Family.MSG, keys.file(number, item.file), rows.encode(message.facts))
+        for kind, value in item.derived.items():
+            change.batch.put(Family.CACHE, keys.cache(number, item.file, kind), value)
+    uids = [(first, first + len(stored) - 1)]
+    mailbox.record.uidnext = first + len(stored)
+    change.touch(mailbox)
+    change.log(mailbox, uids, "added")
+    await account.committer.synced(change.stage())
+    return Added(uidvalidity=mailbox.record.uidvalidity, uids=uids, modseq=change.modseq)
+
+
+async def _store(account: Account, message: NewMessage) -> _Stored:
+    shard = account.shard
+    if isinstance(message.content, bytes) and message.size <= MESSAGE_IN_MEMORY:
+        content: bytes | SpoolFile = message.prefix + message.content
+    else:
+        content = await shard.in_thread(compose, message, shard.spool_folder)
+    file = account.new_file()
+    try:
+        if isinstance(content, bytes) and len(content) <= DERIVE_INLINE:
+            derived = derive_from(shard.derive, content)
+        else:
+            derived = await shard.in_thread(derive_from, shard.derive, content)
+        location = await shard.bodies.put(Body(account=account.id, file=file, content=content))
+    except BaseException:
+        if isinstance(content, SpoolFile):
+            content.path.unlink(missing_ok=True)
+        raise
+    return _Stored(message, file, location, derived)
+
+
+async def copy(
+    account: Account,
+    source: Mailbox,
+    slots: "array[int]",
+    target: Mailbox,
+    *,
+    origin: Feed | None = None,
+    move: bool = False,
+) -> Added:
+    """Copy live messages by reference, ascending; with ``move`` they leave the source as well.
+
+    Errors  MailboxMissing, QuotaExceeded (copy only), KeywordLimit, UidExhausted, StoreStopped.
+    Locks   the caller has pinned the source.
+    """
+    if target.deleted or source.deleted:
+        raise MailboxMissing
+    columns = source.columns
+    assert columns is not None
+    if not move:
+        account.check_quota(sum(columns.size(slot) for slot in slots))
+    _check_uids(target, len(slots))
+    names = _all_keywords(source, columns, slots)
+    target.ensure_keywords(names)
+    translate = _Translation(source, target)
+    change = ChangeSet(account, origin)
+    first = target.record.uidnext
+    now = account.clock.now_ms()
+    sliced = len(slots) > COMMIT_BATCH_ROWS
+    if sliced:
+        _begin_slices(change, target)
+    for offset, slot in enumerate(slots):
+        added: NewSlot = (
+            first + offset,
+            columns.size(slot),
+            columns.flags(slot),
+            columns.zone(slot),
+            columns.received(slot),
+            now,
+            change.modseq,
+            change.modseq,
+            columns.thread(slot),
+            columns.file(slot),
+            translate(columns.keywords(slot)),
+        )
+        _put_message(change.batch, account, target, added)
+        if sliced and len(change.batch) >= COMMIT_BATCH_ROWS:
+            # Rows from uidnext on are unknown to everybody until the record below names them.
+            account.ticket = account.committer.stage(change.batch)
+            change.batch = Batch()
+    uids = [(first, first + len(slots) - 1)]
+    source_uids = columns.uid_ranges(slots)
+    target.record.uidnext = first + len(slots)
+    target.record.dirty = False
+    change.touch(target)
+    change.log(target, uids, "moved-in" if move else "added")
+    if move:
+        _expunge_in(change, source, slots, "moved-out")
+    await account.committer.synced(change.stage())
+    return Added(
+        uidvalidity=target.record.uidvalidity,
+        uids=uids,
+        modseq=change.modseq,
+        source_uids=source_uids,
+    )
+
+
+async def expunge(
+    account: Account, mailbox: Mailbox, slots: "array[int]", *, origin: Feed | None = None
+) -> int:
+    """Remove live messages; the modseq of the change once it is durable, 0 when there were none.
+
+    Errors  MailboxMissing, StoreStopped.
+    Locks   the caller has pinned the mailbox.
+    """
+    if mailbox.deleted:
+        raise MailboxMissing
+    if not slots:
+        return 0
+    change = ChangeSet(account, origin)
+    _expunge_in(change, mailbox, slots, "expunged")
+    await account.committer.synced(change.stage())
+    return change.modseq
+
+
+def expunge_all_in(change: ChangeSet, mailbox: Mailbox, what: str) -> None:
+    """Remove every live message of a loaded mailbox within a change set."""
+    columns = mailbox.columns
+    assert columns is not None
+    slots = array("I", (slot for slot in range(len(columns)) if not columns.gone(slot)))
+    if slots:
+        _expunge_in(change, mailbox, slots, what)
+
+
+def _expunge_in(change: ChangeSet, mailbox: Mailbox, slots: "array[int]", what: str) -> None:
+    columns = mailbox.columns
+    assert columns is not None
+    number = mailbox.account.id
+    files = array("Q")
+    for slot in slots:
+        uid, file = columns.uid(slot), columns.file(slot)
+        files.append(file)
+        change.batch.delete(Family.IDX, keys.reference(number, file, mailbox.id, uid))
+        mailbox.count(columns.flags(slot), columns.size(slot), -1)
+        columns.set_gone(slot, change.modseq)
+    uids = columns.uid_ranges(slots)
+    for first, last in uids:
+        if first == last:
+            change.batch.delete(Family.ROW, keys.row(number, mailbox.id, first))
+        else:
+            change.batch.delete_range(Family.ROW, *keys.rows(number, mailbox.id, first, last + 1))
+    change.touch(mailbox)
+    change.log(mailbox, uids, what)
+    change.batch.put(
+        Family.VANISHED,
+        keys.vanished(number, mailbox.id, change.modseq),
+        rows.encode_uids(uids),
+    )
+    # The contents stay until no view can ask for them (mox.store.erase).
+    change.batch.put(
+        Family.KV, keys.erase(number, change.modseq, mailbox.id), rows.encode_files(files)
+    )
+
+
+def _put_message(batch: Batch, account: Account, mailbox: Mailbox, slot: NewSlot) -> None:
+    uid, file = slot[0], slot[9]
+    batch.put(Family.ROW, keys.row(account.id, mailbox.id, uid), rows.pack_row(*slot))
+    batch.put(Family.IDX, keys.reference(account.id, file, mailbox.id, uid), b"")
+    mailbox.add(slot)
+
+
+def _begin_slices(change: ChangeSet, mailbox: Mailbox) -> None:
+    """A change of several batches begins: after a crash the mailbox is recounted."""
+    account = change.account
+    mailbox.record.dirty = True
+    change.batch.put(Family.META, keys.account(account.id), rows.encode(account.record))
+    change.batch.put(Family.META, keys.mailbox(account.id, mailbox.id), rows.encode(mailbox.record))
+
+
+def _check_uids(mailbox: Mailbox, count: int) -> None:
+    if mailbox.record.uidnext + count - 1 > UID_MAX:
+        raise UidExhausted
+
+
+def _all_keywords(source: Mailbox, columns: Columns, slots: "array[int]") -> tuple[str, ...]:
+    mask = 0
+    for slot in slots:
+        mask |= columns.keywords(slot)
+    return source.keyword_names(mask)
+
+
+class _Translation:
+    """Keyword bits of one mailbox as bits of another; remembers what it has seen."""
+
+    def __init__(self, source: Mailbox, target: Mailbox) -> None:
+        self._source, self._target = source, target
+        self._known: dict[int, int] = {0: 0}
+
+    def __call__(self, mask: int) -> int:
+        found = self._known.get(mask)
+        if found is None:
+            found = self._target.keyword_mask(self._source.keyword_names(mask))
+            self._known[mask] = found
+        return found

@@ -1,0 +1,255 @@
+"""A shard: one index, its packs, its committer, and the accounts in it.    One process has it open."""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from mox.base.clock import Clock, SystemClock
+from mox.base.ids import AccountId
+from mox.base.limits import MIB
+from mox.base.mailboxname import INBOX
+from mox.store.account import Account, load_account
+from mox.store.blobs.base import Blobs
+from mox.store.blobs.memory import MemoryBlobs
+from mox.store.blobs.packs import PackBlobs
+from mox.store.changes import ChangeSet
+from mox.store.commit import LAZY_SYNC_S, BodyWriter, Committer
+from mox.store.content import Derive, Spool
+from mox.store.engine.base import Batch, Engine, Family
+from mox.store.engine.memory import MemoryEngine
+from mox.store.engine.rocks import RocksEngine
+from mox.store.erase import Eraser
+from mox.store.errors import AccountExists, AccountMissing, DataUnreadable
+from mox.store.layout import keys
+from mox.store.layout.rows import FORMAT_VERSION, AccountRecord
+from mox.store.mailbox import Mailbox
+from mox.store.mailboxes import SPECIAL_USES
+from mox.store.recover import recover_mailbox
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS = 4  # threads for reads from disk
+COLUMNS_MAX = 512 * MIB  # bytes of columns kept for mailboxes nobody has open
+INITIAL_MAILBOXES = tuple((name, name) for name in ("Archive", "Drafts", "Junk", "Sent", "Trash"))
+
+
+class Shard:
+    """Made by ``open_shard`` or ``memory_shard``."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        blobs: Blobs,
+        spool_folder: Path,
+        derive: Derive,
+        *,
+        clock: Clock | None = None,
+        lazy_sync_s: float = LAZY_SYNC_S,
+        columns_max: int = COLUMNS_MAX,
+    ) -> None:
+        self.engine = engine
+        self.blobs = blobs
+        self.derive = derive
+        self.clock: Clock = clock or SystemClock()
+        self.committer = Committer(engine, lazy_sync_s=lazy_sync_s)
+        self.bodies = BodyWriter(blobs)
+        self.eraser = Eraser(self)
+        self.spool_folder = spool_folder
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        self._accounts: dict[str, Account] = {}
+        self._opening: dict[str, asyncio.Future[Account]] = {}
+        self._columns_max = columns_max
+        self._loaded: OrderedDict[Mailbox, None] = OrderedDict()  # oldest use first
+        self._deleted: list[Mailbox] = []  # deleted while somebody had them open
+
+    async def in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking call in a reader thread."""
+        assert not kwargs
+        return await asyncio.get_running_loop().run_in_executor(self._readers, call, *args)
+
+    def spool(self) -> Spool:
+        """For a content of unknown size."""
+        return Spool(self.spool_folder)
+
+    async def account(self, name: str) -> Account:
+        """An account by name, opened when it is not.    Errors: AccountMissing."""
+        found = self._accounts.get(name)
+        if found is not None:
+            return found
+        opening = self._opening.get(name)
+        if opening is None:
+            opening = self._opening[name] = asyncio.ensure_future(self._open(name))
+        try:
+            return await asyncio.shield(opening)
+        finally:
+            if opening.done():
+                self._opening.pop(name, None)
+
+    async def _open(self, name: str) -> Account:
+        def read() -> Account | None:
+            value = self.engine.get(Family.META, keys.account_name(name))
+            if value is None:
+                return None
+            return load_account(self, AccountId(int.from_bytes(value, "big")))
+
+        account = await self.in_thread(read)
+        if account is None:
+            raise AccountMissing(f"no such account: {name}")
+        for mailbox in list(account.mailboxes.values()):
+            if mailbox.record.dirty:
+                await recover_mailbox(account, mailbox)
+        self._accounts[name] = account
+        self.eraser.wake_account(account)
+        return account
+
+    async def account_names(self) -> list[str]:
+        """Names of all accounts, sorted."""
+
+        def read() -> list[str]:
+            found = self.engine.scan(Family.META, *keys.ACCOUNT_NAMES)
+            return [key[1:].decode() for key, _ in found]
+
+        return await self.in_thread(read)
+
+    async def create_account(
+        self,
+        name: str,
+        *,
+        mailboxes: Iterable[tuple[str, str]] = INITIAL_MAILBOXES,
+    ) -> Account:
+        """A new account with Inbox and others, given as (name, special use or "").
+
+        Errors  AccountExists.
+        """
+        if name in await self.account_names() or name in self._accounts:
+            raise AccountExists(f"account already exists: {name}")
+        value = self.engine.get(Family.META, keys.NEXT_ACCOUNT)
+        number = AccountId(int.from_bytes(value, "big") if value else 1)
+        now = self.clock.now_ms()
+        uidvalidity = (now // 1000 // 2) & 0xFFFFFFFF
+        record = AccountRecord(name=name, next_uidvalidity=uidvalidity + 1)
+        account = Account(self, number, record)
+        change = ChangeSet(account)
+        change.batch.put(Family.META, keys.NEXT_ACCOUNT, (number + 1).to_bytes(4, "big"))
+        change.batch.put(Family.META, keys.account_name(name), number.to_bytes(4, "big"))
+        for mailbox_name, use in ((INBOX, ""), *mailboxes):
+            mailbox = account.add_mailbox(change, mailbox_name, uidvalidity=uidvalidity)
+            mailbox.record.special_use = (use,) if use in SPECIAL_USES else ()
+            account.subscriptions.add(mailbox_name)
+            key = keys.setting(number, keys.SUBSCRIPTION, mailbox_name.encode())
+            change.batch.put(Family.KV, key, b"")
+        self._accounts[name] = account
+        await self.committer.synced(change.stage())
+        return account
+
+    async def remove_account(self, name: str) -> None:
+        """Remove an account with everything in it.    Errors: AccountMissing."""
+        account = await self.account(name)
+        await account.settle()
+        batch = Batch()
+        batch.delete(Family.META, keys.account_name(name))
+        batch.delete(Family.META, keys.account(account.id))
+        batch.delete_range(Family.META, *keys.mailboxes(account.id))
+        for family in Family:
+            if family is not Family.META:
+                batch.delete_range(family, *keys.account_range(account.id))
+        self._accounts.pop(name, None)
+        for mailbox in account.mailboxes.values():
+            mailbox.deleted = True
+        await self.committer.synced(self.committer.stage(batch))
+
+    def touch(self, mailbox: Mailbox) -> None:
+        """The mailbox's columns are in use; drop others that nobody uses when there are too many."""
+        self._loaded.pop(mailbox, None)
+        self._loaded[mailbox] = None
+        total = sum(box.columns.memory for box in self._loaded if box.columns is not None)
+        for box in list(self._loaded):
+            if total <= self._columns_max:
+                break
+            if box is not mailbox and box.columns is not None:
+                memory = box.columns.memory
+                if box.drop_columns():
+                    total -= memory
+                    del self._loaded[box]
+
+    def deleted_floors(self, account: Account) -> dict[int, int]:
+        """Floors of mailboxes that were deleted while sessions had them open."""
+        self._deleted = [mailbox for mailbox in self._deleted if mailbox.views]
+        return {
+            mailbox.id: mailbox.told_floor()
+            for mailbox in self._deleted
+            if mailbox.account is account
+        }
+
+    def keep_deleted(self, mailbox: Mailbox) -> None:
+        """Sessions still have a deleted mailbox open: its contents stay until they leave."""
+        if mailbox.views:
+            self._deleted.append(mailbox)
+
+    def released(self, account: Account) -> None:
+        """A session left an account."""
+        if not account.feeds:
+            self.eraser.wake_account(account)
+
+    async def close(self) -> None:
+        """Make everything durable and let go of the folder."""
+        await self.eraser.close()
+        await self.bodies.close()
+        await self.committer.close()
+        self._readers.shutdown(wait=True)
+        self.blobs.close()
+        self.engine.close()
+
+
+def open_shard(
+    folder: Path,
+    derive: Derive,
+    *,
+    clock: Clock | None = None,
+    lazy_sync_s: float = LAZY_SYNC_S,
+) -> Shard:
+    """Open or make the shard of a folder.    Errors: DataLocked, DataUnreadable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        spool = folder / "tmp"
+        spool.mkdir(exist_ok=True)
+        for left in spool.iterdir():
+            left.unlink()  # what a crash left of contents nobody was promised
+        engine = RocksEngine(folder / "db")
+    except OSError as error:
+        raise DataUnreadable(f"{folder} cannot be opened: {error.strerror}", cause=error) from error
+    try:
+        check_format(engine)
+        blobs = PackBlobs(folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            engine.close()
+        raise
+    return Shard(engine, blobs, spool, derive, clock=clock, lazy_sync_s=lazy_sync_s)
+
+
+def check_format(engine: Engine) -> None:
+    """Refuse data of another format; mark new data with ours.    Errors: DataUnreadable."""
+    value = engine.get(Family.META, keys.FORMAT)
+    if value is None:
+        batch = Batch()
+        batch.put(Family.META, keys.FORMAT, str(FORMAT_VERSION).encode())
+        engine.write(batch)
+        engine.sync()
+    elif value != str(FORMAT_VERSION).encode():
+        raise DataUnreadable(
+            f"the data has format {value.decode('ascii', 'replace')}, this version reads format"
+            f" {FORMAT_VERSION}; use the version that wrote it"
+        )
+
+
+def memory_shard(spool_folder: Path, derive: Derive, *, clock: Clock | None = None) -> Shard:
+    """A shard that keeps everything in memory, for tests."""
+    engine = MemoryEngine()
+    check_format(engine)
+    return Shard(engine, MemoryBlobs(), spool_folder, derive, clock=clock)

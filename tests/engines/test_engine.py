@@ -1,0 +1,145 @@
+"""One suite for every engine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mox.store.engine.base import Batch, Engine, Family
+from mox.store.engine.memory import MemoryEngine
+from mox.store.engine.rocks import RocksEngine
+from mox.store.errors import DataLocked, DataUnreadable
+
+
+@pytest.fixture(params=["memory", "rocks"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    made: Engine = MemoryEngine() if request.param == "memory" else RocksEngine(tmp_path / "db")
+    yield made
+    made.close()
+
+
+def put(engine: Engine, family: Family, **values: bytes) -> None:
+    batch = Batch()
+    for key, value in values.items():
+        batch.put(family, key.encode(), value)
+    engine.write(batch)
+
+
+def test_families_are_apart(engine: Engine) -> None:
+    put(engine, Family.ROW, a=b"1")
+    put(engine, Family.LOG, a=b"2")
+    assert engine.get(Family.ROW, b"a") == b"1"
+    assert engine.get(Family.LOG, b"a") == b"2"
+    assert engine.get(Family.META, b"a") is None
+
+
+def test_multi_get_keeps_the_order_and_shows_what_is_missing(engine: Engine) -> None:
+    put(engine, Family.CACHE, a=b"1", b=b"", c=b"3")
+    assert engine.multi_get(Family.CACHE, [b"c", b"x", b"b", b"a"]) == [b"3", None, b"", b"1"]
+    assert engine.multi_get(Family.CACHE, []) == []
+
+
+def test_scan_is_half_open_in_both_directions(engine: Engine) -> None:
+    put(engine, Family.ROW, a=b"1", b=b"2", c=b"3", d=b"4")
+    assert [key for key, _ in engine.scan(Family.ROW, b"b", b"d")] == [b"b", b"c"]
+    assert [key for key, _ in engine.scan(Family.ROW, b"b", b"d", reverse=True)] == [b"c", b"b"]
+    assert list(engine.scan(Family.ROW, b"x", b"z")) == []
+    assert list(engine.scan(Family.ROW, b"e", b"z", reverse=True)) == []
+
+
+def test_scan_sees_what_was_there_when_it_began(engine: Engine) -> None:
+    put(engine, Family.ROW, a=b"1", b=b"2")
+    scan = engine.scan(Family.ROW, b"a", b"z")
+    put(engine, Family.ROW, b=b"changed", c=b"3")
+    assert list(scan) == [(b"a", b"1"), (b"b", b"2")]
+
+
+def test_delete_and_delete_range(engine: Engine) -> None:
+    put(engine, Family.ROW, a=b"1", b=b"2", c=b"3", d=b"4", e=b"5")
+    batch = Batch()
+    batch.delete(Family.ROW, b"a")
+    batch.delete(Family.ROW, b"missing")
+    batch.delete_range(Family.ROW, b"c", b"e")
+    engine.write(batch)
+    assert [key for key, _ in engine.scan(Family.ROW, b"a", b"z")] == [b"b", b"e"]
+
+
+def test_later_operations_of_a_batch_win(engine: Engine) -> None:
+    batch = Batch()
+    batch.put(Family.ROW, b"a", b"1")
+    batch.delete_range(Family.ROW, b"a", b"b")
+    batch.put(Family.ROW, b"a", b"2")
+    engine.write(batch)
+    assert engine.get(Family.ROW, b"a") == b"2"
+
+
+keys = st.binary(min_size=1, max_size=3)
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), keys, st.binary(max_size=4)),
+        st.tuples(st.just("delete"), keys, st.just(b"")),
+        st.tuples(st.just("range"), keys, keys),
+    ),
+    max_size=30,
+)
+
+
+@given(batches=st.lists(operations, max_size=5), start=keys, end=keys)
+def test_rocks_equals_memory(
+    tmp_path_factory: pytest.TempPathFactory,
+    batches: list[list[tuple[str, bytes, bytes]]],
+    start: bytes,
+    end: bytes,
+) -> None:
+    memory, rocks = MemoryEngine(), RocksEngine(tmp_path_factory.mktemp("rocks") / "db")
+    try:
+        for operations in batches:
+            batch = Batch()
+            for what, key, value in operations:
+                if what == "put":
+                    batch.put(Family.ROW, key, value)
+                elif what == "delete":
+                    batch.delete(Family.ROW, key)
+                elif key < value:
+                    batch.delete_range(Family.ROW, key, value)
+            memory.write(batch)
+            rocks.write(batch)
+        everything = (Family.ROW, b"\x00", b"\xff" * 5)
+        assert list(memory.scan(*everything)) == list(rocks.scan(*everything))
+        if start < end:
+            for reverse in (False, True):
+                scanned = memory.scan(Family.ROW, start, end, reverse=reverse)
+                assert list(scanned) == list(rocks.scan(Family.ROW, start, end, reverse=reverse))
+    finally:
+        rocks.close()
+
+
+def test_rocks_keeps_its_content_and_releases_its_lock(tmp_path: Path) -> None:
+    engine = RocksEngine(tmp_path / "db")
+    put(engine, Family.META, a=b"1")
+    engine.sync()
+    with pytest.raises(DataLocked, match="in use by another process"):
+        RocksEngine(tmp_path / "db")
+    engine.close()
+    again = RocksEngine(tmp_path / "db")
+    assert again.get(Family.META, b"a") == b"1"
+    again.close()
+
+
+def test_rocks_checkpoint_is_a_whole_copy(tmp_path: Path) -> None:
+    engine = RocksEngine(tmp_path / "db")
+    put(engine, Family.META, a=b"1")
+    engine.checkpoint(tmp_path / "copy")
+    put(engine, Family.META, a=b"2")
+    engine.close()
+    copy = RocksEngine(tmp_path / "copy")
+    assert copy.get(Family.META, b"a") == b"1"
+    copy.close()
+
+
+def test_rocks_says_what_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "db").write_text("not a folder")
+    with pytest.raises(DataUnreadable, match=r"cannot be opened"):
+        RocksEngine(tmp_path / "db")
