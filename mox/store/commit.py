@@ -120,27 +120,29 @@ class Committer:
             group = [self._pending.popleft() for _ in range(min(len(self._pending), COMMIT_GROUP))]
             last = group[-1][0] if group else self._written
             self._unsynced.extend((ticket, call) for ticket, _, call in group if call is not None)
-            sync = self._sync_wanted > self._synced
             try:
-                await loop.run_in_executor(self._thread, self._commit, group, sync)
+                synced = await loop.run_in_executor(self._thread, self._commit, group)
             except Exception as error:
                 self._stop(error)
                 return
             self._written = last
             _wake(self._write_waiters, last)
-            if sync:
+            if synced:
                 self._synced = last
                 # Broadcast before replies: both only after the sync, in order of staging.
                 while self._unsynced and self._unsynced[0][0] <= last:
                     self._unsynced.popleft()[1]()
                 _wake(self._sync_waiters, last)
 
-    def _commit(self, group: list[Staged], sync: bool) -> None:
-        """In the commit thread."""
+    def _commit(self, group: list[Staged]) -> bool:
+        """In the commit thread; True when it ended with a sync."""
         for _, batch, _ in group:
             self._engine.write(batch)
-        if sync:
-            self._engine.sync()
+        # Read as late as possible: a waiter may have come while we wrote.
+        if self._sync_wanted <= self._synced:
+            return False
+        self._engine.sync()
+        return True
 
     def _stop(self, error: Exception) -> None:
         # Memory and disk no longer agree: refuse everything from here on.

@@ -222,7 +222,7 @@ def _contents(
     indexed = {keys.reference_parts(key) for key, _ in engine.scan(Family.IDX, start, end)}
     for file, mailbox_id, uid in referred - indexed:
         yield Problem(where=where, text=f"mailbox {mailbox_id} UID {uid}: no reference to {file}")
-    for file, mailbox_id, uid in indexed - referred:
+    for _, mailbox_id, uid in indexed - referred:
         yield Problem(where=where, text=f"mailbox {mailbox_id} UID {uid}: reference without a row")
     awaiting = {
         file
