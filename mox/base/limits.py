@@ -14,6 +14,9 @@ IMAP_LITERALS_TOTAL: Final = 1000 * KIB  # bytes of all such literals of one com
 IMAP_LITERALS_COUNT: Final = 1000  # literals in one command
 IMAP_NESTING: Final = 50  # depth of parentheses; real searches nest under ten
 IMAP_TOKENS: Final = 200_000  # tokens of one command; bounds memory of a 1 MiB line of "("
+IMAP_SET_RANGES: Final = 100_000  # ranges of one number set; 64 KiB of known UIDs have half of that
+IMAP_PARTS_NAMED: Final = 100  # numbers of one part reference; messages nest no deeper
+IMAP_ID_PAIRS: Final = 30  # fields of an ID command; RFC 2971 §3.3
 IMAP_VANISHED_LINE: Final = 4064  # bytes of one VANISHED response
 IMAP_SEARCH_NUMBERS_PER_LINE: Final = 100  # numbers in one untagged SEARCH
 IMAP_OUTPUT_SLICE: Final = 64 * KIB  # bytes formatted before the transport is asked again
@@ -71,6 +74,12 @@ COMMIT_GROUP: Final = 256  # change sets of one group commit
 COMMIT_BATCH_ROWS: Final = 2000  # rows of one write batch; a larger one holds the GIL too long
 PACK_SIZE: Final = 256 * MIB  # bytes; then a new pack is begun
 DISK_FREE_MIN: Final = 64 * MIB  # bytes; below it new bodies are refused so that the index goes on
+
+# Passwords
+PASSWORD_MIN: Final = 8  # bytes of UTF-8
+PASSWORD_MAX: Final = 1024  # bytes of UTF-8; nobody types more, and each one is hashed slowly
+USERNAME_MAX: Final = 512  # bytes of UTF-8; the longest address is shorter
+SCRAM_NONCE_MIN: Final = 8  # characters a client must bring; less protects nobody
 
 # Listeners
 CONNECTION_RATE: Final = (300, 900, 2700)  # new connections per minute: host, network, region
