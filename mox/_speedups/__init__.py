@@ -5,6 +5,7 @@ no silent fall-back.    `Columns` is a data structure without a twin: it is comp
 """
 
 import os
+from typing import Final
 
 from mox._speedups.errors import TokenError
 
@@ -25,6 +26,14 @@ else:
     except ImportError as error:
         raise ImportError("compiled modules missing; run: bash ci/build") from error
 
+# faults of a header section, bits in what scan_header returns
+AT_BOUNDARY: Final[int] = _headers.AT_BOUNDARY
+LEADING_SPACE: Final[int] = _headers.LEADING_SPACE
+NO_COLON: Final[int] = _headers.NO_COLON
+NO_EMPTY_LINE: Final[int] = _headers.NO_EMPTY_LINE
+NO_NAME: Final[int] = _headers.NO_NAME
+TOO_LARGE: Final[int] = _headers.TOO_LARGE
+UNTERMINATED: Final[int] = _headers.UNTERMINATED
 scan_header = _headers.scan_header
 scan_body = _headers.scan_body
 filter_fields = _headers.filter_fields
@@ -41,18 +50,25 @@ from mox._speedups.reference.modseq import (  # noqa: E402 - until modseq.pyx is
 )
 
 __all__ = [
-    "IMPLEMENTATION",
+    "AT_BOUNDARY",
     "Columns",
+    "IMPLEMENTATION",
+    "LEADING_SPACE",
+    "NO_COLON",
+    "NO_EMPTY_LINE",
+    "NO_NAME",
+    "TOO_LARGE",
+    "TokenError",
+    "UNTERMINATED",
     "count_ranges",
     "decode_ranges",
     "encode_ranges",
+    "filter_fields",
     "intersect_ranges",
     "merge_ranges",
     "ranges_of",
-    "subtract_ranges",
-    "filter_fields",
     "scan_body",
     "scan_header",
-    "TokenError",
+    "subtract_ranges",
     "tokenize",
 ]

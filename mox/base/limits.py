@@ -91,3 +91,5 @@ RATE_NETWORKS: Final = 50_000  # networks counted per window and size; about 15 
 # Configuration and control
 CONFIG_FILE: Final = 64 * MIB  # characters of a configuration file; 100,000 accounts fit
 CONFIG_TEXT: Final = 256  # characters of a name or of a text that is sent to clients
+LISTEN_BACKLOG: Final = 1024  # connections the kernel holds for us; it caps at net.core.somaxconn
+CERTIFICATE_FILE: Final = 1 * MIB  # bytes of a certificate chain; real ones have under 20 KiB

@@ -1,0 +1,324 @@
+"""Address lists: parse leniently, format minimally.    RFC 5322 §3.4, §4.4; RFC 6532.
+
+Laws
+  Nothing that a list holds is lost without trace: an element that is no address comes out as one
+  with an empty host, and the rest of the list is read.
+  Every byte is looked at a bounded number of times, whatever the nesting of comments.
+"""
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from mox.base.limits import ADDRESS_TOKENS, ADDRESSES
+from mox.message.header import unfold
+
+
+class Address(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One element of an address list, values as they stood in the header (encoded words too).
+
+    Source  RFC 9051 §7.5.2: a group begins with an element whose host is None and whose mailbox is
+            the group's name, and ends with one where both are None.
+    ``mailbox`` is the local part with quotes only where it needs them; the empty one is ``""``.
+    ``host`` is empty, not None, where an element has no domain.
+    """
+
+    name: bytes | None = None  # display name, unquoted; a lone comment stands in for it
+    adl: bytes | None = None  # the obsolete source route, "@a,@b"
+    mailbox: bytes | None = None
+    host: bytes | None = None
+
+    @property
+    def is_group_start(self) -> bool:
+        """Opens a group; ``mailbox`` is its name."""
+        return self.host is None and self.mailbox is not None
+
+    @property
+    def is_group_end(self) -> bool:
+        """Closes a group."""
+        return self.host is None and self.mailbox is None
+
+    @property
+    def spec(self) -> bytes:
+        """local-part@domain; without "@" where there is no domain.  Empty for group marks."""
+        if self.host is None:
+            return b""
+        return (self.mailbox or b"") + (b"@" + self.host if self.host else b"")
+
+
+GROUP_END = Address()
+
+# The common forms, decided in one match: each class excludes what may follow it, and the
+# repetitions are possessive, so that a failing match costs one pass over one element.
+_ATEXT = rb"A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-"
+_PLAIN = re.compile(
+    rb"[ \t]*+"
+    rb"(?:(?:\"([^\"\\\r]*+)\"[ \t]*+|([" + _ATEXT + rb". \t]*+))(<))?"
+    rb"([" + _ATEXT + rb"]++(?:\.[" + _ATEXT + rb"]++)*+)"
+    rb"@([A-Za-z0-9_\x80-\xff-]++(?:\.[A-Za-z0-9_\x80-\xff-]++)*+)"
+    rb"(>)?[ \t]*+(,|\Z)"
+)
+_DOT_ATOM = re.compile(rb"[" + _ATEXT + rb"]++(?:\.[" + _ATEXT + rb"]++)*+")
+_TOKEN = re.compile(
+    rb"(?P<space>[ \t\r]++)"
+    rb"|(?P<quoted>\"(?:[^\"\\]|\\.)*+\"?)"
+    rb"|(?P<literal>\[[^\[\]\\,<>]*+\]?)"
+    rb"|(?P<special>[<>@,:;.()])"
+    rb"|(?P<atom>[^ \t\r\"\[<>@,:;.()]++)",
+    re.DOTALL,
+)
+_COMMENT_STEP = re.compile(rb"[^()\\]++|\\.?|[()]", re.DOTALL)
+_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
+
+
+def parse(value: bytes) -> list[Address]:
+    """The elements of one address field, groups with their marks; at most limits.ADDRESSES.
+
+    Input   the raw value of a field, folded or not.
+    Source  RFC 5322 §3.4 and, where the wild does otherwise, leniently.
+    """
+    value = unfold(value)
+    reader = _Reader(value)
+    pos, size, out = 0, len(value), reader.out
+    while pos < size and len(out) < ADDRESSES and reader.tokens < ADDRESS_TOKENS:
+        plain = _PLAIN.match(value, pos)
+        if plain is not None and (plain[3] is None) == (plain[6] is None):
+            quoted, phrase = plain[1], plain[2]
+            name = quoted if quoted is not None else phrase and (b" ".join(phrase.split()) or None)
+            out.append(Address(name or None, None, plain[4], plain[5]))
+            pos = plain.end()
+        else:
+            pos = reader.element(pos)
+    if reader.in_group and len(out) < ADDRESSES:
+        out.append(GROUP_END)
+    return out
+
+
+def parse_fields(values: Iterable[bytes]) -> tuple[Address, ...]:
+    """The elements of all fields of one name together, at most limits.ADDRESSES of them."""
+    found: list[Address] = []
+    for value in values:
+        found += parse(value)
+    return tuple(found[:ADDRESSES])
+
+
+def mailboxes(addresses: Iterable[Address]) -> list[Address]:
+    """The addresses without group marks."""
+    return [address for address in addresses if address.host is not None]
+
+
+def unquote(text: bytes) -> bytes:
+    """What stands in a quoted string; the closing quote may be missing."""
+    inner = text[1:-1] if len(text) > 1 and text.endswith(b'"') else text[1:]
+    if b"\\" in inner:
+        # an escaped last quote is content, and its string was not closed
+        if len(text) > 1 and text.endswith(b'"') and _is_escaped(text):
+            inner = text[1:]
+        inner = _QUOTED_PAIR.sub(rb"\1", inner)
+    return inner
+
+
+def _is_escaped(text: bytes) -> bool:
+    body = text[:-1]
+    return (len(body) - len(body.rstrip(b"\\"))) % 2 == 1
+
+
+def quote(text: bytes) -> bytes:
+    """As a quoted string.    RFC 5322 §3.2.4."""
+    return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def local_part(text: bytes) -> bytes:
+    """A local part as it is written: a dot-atom as it is, anything else quoted."""
+    return text if _DOT_ATOM.fullmatch(text) else quote(text)
+
+
+class _Reader:
+    """Reads what _PLAIN does not, token by token, one element a call."""
+
+    __slots__ = ("angle", "comments", "host", "in_group", "out", "pos", "tokens", "value", "words")
+
+    def __init__(self, value: bytes) -> None:
+        self.value = value
+        self.out: list[Address] = []
+        self.in_group = False
+        self.tokens = 0
+
+    def element(self, pos: int) -> int:
+        """Read one element and what ends it; returns the offset behind."""
+        self.pos = pos
+        self.words: list[tuple[str, bytes]] = []  # before "@" or "<": (kind, text)
+        self.comments: list[bytes] = []
+        self.host: list[bytes] | None = None  # after "@"
+        self.angle: _Angle | None = None
+        value, size = self.value, len(self.value)
+        while self.pos < size and self.tokens < ADDRESS_TOKENS:
+            self.tokens += 1
+            token = _TOKEN.match(value, self.pos)
+            if token is None:  # a lone byte no token begins with
+                self._word("atom", value[self.pos : self.pos + 1])
+                self.pos += 1
+                continue
+            self.pos = token.end()
+            kind, text = token.lastgroup or "", token[0]
+            if kind != "special":
+                self._word(kind, text)
+            elif text == b"(":
+                self._comment()
+            elif self._special(text):
+                return self.pos
+        self._finish()
+        return self.pos
+
+    def _word(self, kind: str, text: bytes) -> None:
+        if self.angle is not None and self.angle.open:
+            self.angle.word(kind, text)
+        elif self.host is not None:
+            if kind != "space":
+                self.host.append(text)
+        else:
+            self.words.append((kind, text))
+
+    def _comment(self) -> None:
+        """Skip to the end of a comment, keep its text.    RFC 5322 §3.2.2: comments nest."""
+        depth, start, value = 1, self.pos, self.value
+        while depth and self.tokens < ADDRESS_TOKENS:
+            self.tokens += 1
+            step = _COMMENT_STEP.match(value, self.pos)
+            if step is None:
+                break
+            self.pos = step.end()
+            depth += {b"(": 1, b")": -1}.get(step[0], 0)
+        text = value[start : self.pos - 1] if depth == 0 else value[start:]
+        self.comments.append(b" ".join(_QUOTED_PAIR.sub(rb"\1", text).split()))
+        self._word("space", b" ")
+
+    def _special(self, text: bytes) -> bool:
+        """Take one of ``<>@,:;.``; True where the element ends here."""
+        angle = self.angle
+        if angle is not None and angle.open:
+            if text != b">":
+                angle.special(text)
+            else:
+                angle.open = False
+            return False
+        if text == b",":
+            self._finish()
+            return True
+        if text == b"<" and angle is None:
+            self.angle = _Angle()
+            return False
+        if text == b";":
+            self._finish()
+            self._end_group()
+            return True
+        if text == b":" and not self.in_group and self.host is None and angle is None:
+            self._start_group()
+            return True
+        if text == b"@" and angle is None:
+            self._move_host()
+            self.host = []
+        elif text != b">":  # a stray one closes nothing
+            self._word("atom", text)
+        return False
+
+    def _move_host(self) -> None:
+        """What was taken for the domain belongs to the left: the last "@" divides."""
+        if self.host is not None:
+            self.words += [("atom", b"@"), *[("atom", part) for part in self.host]]
+
+    def _start_group(self) -> None:
+        self.in_group = True
+        self._append(Address(None, None, _phrase(self.words) or b"", None))
+
+    def _end_group(self) -> None:
+        if self.in_group:
+            self.in_group = False
+            self._append(GROUP_END)
+
+    def _append(self, address: Address) -> None:
+        if len(self.out) < ADDRESSES:
+            self.out.append(address)
+
+    def _finish(self) -> None:
+        """Append what was read, if it was anything.    RFC 5322 §4.4: empty elements may stand."""
+        if self.angle is not None:
+            self._move_host()  # the wild: a@b <c@d>, the first one is a name
+            self._append(self.angle.address(_phrase(self.words) or None))
+        elif self.host is not None:
+            self._append(
+                Address(self._comment_name(), None, _local(self.words), b"".join(self.host))
+            )
+        elif any(kind != "space" for kind, _ in self.words):
+            self._append(Address(self._comment_name(), None, _phrase(self.words), b""))
+
+    def _comment_name(self) -> bytes | None:
+        """The last comment that says something: user@host (Full Name) is how it once was done."""
+        return next((text for text in reversed(self.comments) if text), None)
+
+
+class _Angle:
+    """What stands between "<" and ">": an optional route, local part, domain."""
+
+    __slots__ = ("host", "open", "route", "words")
+
+    def __init__(self) -> None:
+        self.open = True
+        self.route: bytes | None = None
+        self.words: list[tuple[str, bytes]] = []
+        self.host: list[bytes] | None = None
+
+    def word(self, kind: str, text: bytes) -> None:
+        """A word, a domain literal or space."""
+        if self.host is None:
+            self.words.append((kind, text))
+        elif kind != "space":
+            self.host.append(text)
+
+    def special(self, text: bytes) -> None:
+        """One of ``<@,:;.``; the last "@" divides, what came before it belongs to the left."""
+        if text == b"@":
+            if self.host is not None:
+                self.words += [("atom", b"@"), *[("atom", part) for part in self.host]]
+            self.host = []
+        elif text == b":" and self.host is not None and self._is_route():
+            # RFC 5322 §4.4: obs-route = "@" domain *("," "@" domain) ":"
+            left = b"".join(word for kind, word in self.words if kind != "space")
+            self.route = left + b"@" + b"".join(self.host)
+            self.words, self.host = [], None
+        else:
+            self.word("atom", text)
+
+    def _is_route(self) -> bool:
+        if self.route is not None:
+            return False
+        return next((word for kind, word in self.words if kind != "space"), b"@") == b"@"
+
+    def address(self, name: bytes | None) -> Address:
+        """The element that this makes; an empty ``<>`` is one without mailbox and host."""
+        if self.host is None:
+            return Address(name, self.route, _phrase(self.words), b"")
+        return Address(name, self.route, _local(self.words), b"".join(self.host))
+
+
+def _phrase(words: list[tuple[str, bytes]]) -> bytes:
+    """A display name: words unquoted, runs of space as one.    RFC 5322 §3.2.5, obs-phrase."""
+    out: list[bytes] = []
+    for kind, text in words:
+        if kind == "space":
+            if out and out[-1] != b" ":
+                out.append(b" ")
+        elif kind == "quoted":
+            out.append(unquote(text))
+        else:
+            out.append(text)
+    return b"".join(out).strip(b" ")
+
+
+def _local(words: list[tuple[str, bytes]]) -> bytes:
+    """The local part; space around its dots is obsolete and dropped.    RFC 5322 §4.4."""
+    parts = [unquote(text) if kind == "quoted" else text for kind, text in words if kind != "space"]
+    text = b"".join(parts)
+    quoted = any(kind == "quoted" for kind, _ in words)
+    return local_part(text) if text or quoted else b""

@@ -1,0 +1,109 @@
+"""Date, subject, addresses and ids of a message, as IMAP and JMAP want them.    RFC 9051 §7.5.2.
+
+The values are raw: unfolded, but encoded words stay encoded; ``decoded`` gives the Unicode form.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from mox.message import encodedword
+from mox.message.address import Address, parse_fields
+from mox.message.header import unfold
+
+NAMES = (
+    b"date",
+    b"subject",
+    b"from",
+    b"sender",
+    b"reply-to",
+    b"to",
+    b"cc",
+    b"bcc",
+    b"in-reply-to",
+    b"message-id",
+)
+"""The fields looked at, in the order IMAP lists them."""
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Raw header values; None or empty where the field is absent.
+
+    ``sender`` and ``reply_to`` are what the message says; RFC 9051 §7.5.2 shows ``from_`` in their
+    place where they are empty: ``sender_or_from``, ``reply_to_or_from``.
+    """
+
+    date: bytes | None = None
+    subject: bytes | None = None
+    from_: tuple[Address, ...] = ()
+    sender: tuple[Address, ...] = ()
+    reply_to: tuple[Address, ...] = ()
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    bcc: tuple[Address, ...] = ()
+    in_reply_to: bytes | None = None
+    message_id: bytes | None = None
+
+    @property
+    def sender_or_from(self) -> tuple[Address, ...]:
+        """Sender, or From where there is none."""
+        return self.sender or self.from_
+
+    @property
+    def reply_to_or_from(self) -> tuple[Address, ...]:
+        """Reply-To, or From where there is none."""
+        return self.reply_to or self.from_
+
+
+def build(values: Mapping[bytes, Sequence[bytes]]) -> Envelope:
+    """The envelope from raw field values by lower-case name, each in order of appearance.
+
+    Of a text field the first one counts; of an address field all together.
+    """
+    get = values.get
+    return Envelope(
+        date=_first(get(b"date")),
+        subject=_first(get(b"subject")),
+        from_=parse_fields(get(b"from", ())),
+        sender=parse_fields(get(b"sender", ())),
+        reply_to=parse_fields(get(b"reply-to", ())),
+        to=parse_fields(get(b"to", ())),
+        cc=parse_fields(get(b"cc", ())),
+        bcc=parse_fields(get(b"bcc", ())),
+        in_reply_to=_first(get(b"in-reply-to")),
+        message_id=_first(get(b"message-id")),
+    )
+
+
+def _first(values: Sequence[bytes] | None) -> bytes | None:
+    return unfold(values[0]) if values else None
+
+
+def decoded(envelope: Envelope) -> Envelope:
+    """The same with encoded words decoded, values in UTF-8.    RFC 2047, RFC 6855 §3."""
+
+    def names(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+        return tuple(_decoded_address(address) for address in addresses)
+
+    return msgspec.structs.replace(
+        envelope,
+        subject=_decoded_text(envelope.subject),
+        from_=names(envelope.from_),
+        sender=names(envelope.sender),
+        reply_to=names(envelope.reply_to),
+        to=names(envelope.to),
+        cc=names(envelope.cc),
+        bcc=names(envelope.bcc),
+    )
+
+
+def _decoded_text(value: bytes | None) -> bytes | None:
+    return None if value is None else encodedword.decode(value).encode()
+
+
+def _decoded_address(address: Address) -> Address:
+    if address.is_group_start:  # the display name of a group stands in mailbox
+        return msgspec.structs.replace(address, mailbox=_decoded_text(address.mailbox))
+    if address.name is None:
+        return address
+    return msgspec.structs.replace(address, name=_decoded_text(address.name))
