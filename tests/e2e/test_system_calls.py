@@ -1,0 +1,149 @@
+"""Before a message is acknowledged it is on the disk: the server's system calls, in their order.
+
+Body written, body synced, index written, index synced, then the reply.   decision 0007.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from support import systemcalls
+from support.messages import small_message
+from support.servers import USER, Dovecot, Mox, Server
+from support.systemcalls import Acknowledged, Layout, Order, read_calls
+
+MESSAGES = 8  # of each connection
+
+
+def append_some(server: Server, n: int, told: list[Acknowledged]) -> None:
+    with server.imap(timeout=60) as client:
+        for count in range(MESSAGES):
+            token = f"append-{n}-{count}-end"
+            size = 1_200_000 if count == MESSAGES - 1 else 400
+            client.append("INBOX", small_message(token, size))
+            tag = client.next_tag().decode()  # one further than the APPEND's
+            last = f"{tag[0]}{int(tag[1:]) - 1}"
+            told.append(Acknowledged(token, client.local_port, f"{last} OK"))
+
+
+def deliver_some(server: Server, n: int, told: list[Acknowledged]) -> None:
+    for count in range(MESSAGES):
+        # a connection for each, so that the first reply after its 354 is the one
+        with server.smtp(timeout=60) as client:
+            token = f"deliver-{n}-{count}-end"
+            client.ehlo()
+            client.deliver(b"s@example.org", [USER.encode()], small_message(token, 400))
+            told.append(Acknowledged(token, client.local_port, "250 ", after="354"))
+            client.command(b"QUIT", 221)
+
+
+Work = Callable[[Server, int, list[Acknowledged]], None]
+
+
+def faults(server: Server, layout: Layout, trace: Path, works: Sequence[Work]) -> list[str]:
+    """Load under strace, then the judgement."""
+    server.start(before=systemcalls.command(trace))
+    told: list[Acknowledged] = []
+    try:
+        threads = [
+            threading.Thread(target=work, args=(server, n, told)) for n, work in enumerate(works)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        group = server.pid
+        assert server.stop() == 0
+    except BaseException:
+        server.kill()
+        raise
+    systemcalls.wait_for_end(group)
+    assert len(told) == MESSAGES * len(works)
+    with trace.open(errors="replace") as lines:
+        return Order(read_calls(lines), layout).faults(told)
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+@pytest.mark.rfc("5321 §6.1")
+def test_every_message_is_synced_before_its_reply(tmp_path: Path) -> None:
+    server = Mox(tmp_path / "mox")
+    works = [append_some, deliver_some, append_some, deliver_some]
+    assert faults(server, systemcalls.MOX, tmp_path / "trace", works) == []
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+@pytest.mark.parametrize("fault", ["ack-before-sync", "ack-before-write"])
+def test_control_a_server_that_acknowledges_too_early_is_found(tmp_path: Path, fault: str) -> None:
+    server = Mox(tmp_path / "mox", {"MOX_TEST_FAULT": fault})
+    found = faults(server, systemcalls.MOX, tmp_path / "trace", [append_some, deliver_some])
+    assert any("not synced" in line or "no index row" in line for line in found)
+
+
+@pytest.mark.interop
+def test_calibration_dovecot_syncs_before_its_reply(tmp_path: Path) -> None:
+    server = Dovecot(tmp_path / "dovecot")
+    try:
+        works = [append_some, append_some]
+        assert faults(server, systemcalls.DOVECOT, tmp_path / "trace", works) == []
+    finally:
+        server.end()
+
+
+# the judge itself, on traces made by hand
+
+BODY = "/d/shards/0/packs/1.pack"
+LOG = "/d/shards/0/db/000007.log"
+GOOD = [
+    '9 write(5<TCP:[127.0.0.1:143->127.0.0.1:999]>, "+ \\r\\n", 4) = 4',
+    f'9 writev(7<{BODY}>, [{{iov_base="hdr", iov_len=3}}, {{iov_base="..tok..", iov_len=7}}], 2) = 10',
+    f"9 fdatasync(7<{BODY}> <unfinished ...>",
+    "8 write(1</dev/null>, 0, 0) = 0",
+    "9 <... fdatasync resumed>) = 0",
+    f'9 write(6<{LOG}>, "row", 3) = 3',
+    f"9 fdatasync(6<{LOG}>) = 0",
+    '9 write(5<TCP:[127.0.0.1:143->127.0.0.1:999]>, "* 1 EXISTS\\r\\na3 OK done\\r\\n", 24) = 24',
+]
+TOLD = [Acknowledged("tok", 999, "a3 OK")]
+
+
+def judged(lines: list[str]) -> list[str]:
+    return Order(read_calls(lines), systemcalls.MOX).faults(TOLD)
+
+
+def test_judge_accepts_the_right_order() -> None:
+    assert judged(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("order", "fault"),
+    [
+        ([0, 1, 5, 6, 7, 2, 3, 4], "body file was not synced"),
+        ([0, 1, 2, 3, 5, 6, 7, 4], "body file was not synced"),
+        ([0, 1, 5, 2, 3, 4, 6, 7], "no index row"),
+        ([0, 1, 2, 3, 4, 7, 5, 6], "no index row"),
+        ([0, 1, 2, 3, 4, 5, 7, 6], "index was not synced"),
+        ([0, 1, 2, 3, 4, 5, 7], "index was not synced"),
+        ([0, 2, 3, 4, 5, 6, 7], "never written"),
+        ([0, 1, 2, 3, 4, 5, 6], "no reply"),
+    ],
+)
+def test_judge_reports_each_wrong_order(order: list[int], fault: str) -> None:
+    (found,) = judged([GOOD[n] for n in order])
+    assert fault in found
+
+
+def test_judge_takes_a_failed_sync_for_none() -> None:
+    lines = [line.replace(f"{LOG}>) = 0", f"{LOG}>) = -1 EIO (Input)") for line in GOOD]
+    (found,) = judged(lines)
+    assert "index was not synced" in found
+
+
+def test_judge_knows_the_row_by_its_token() -> None:
+    lines = [GOOD[0], f'9 write(6<{LOG}>, "the row of tok", 3) = 3', *GOOD[1:]]
+    (found,) = judged(lines)
+    assert "before its body was synced" in found
