@@ -17,10 +17,12 @@ except ImportError as error:
 IMPLEMENTATION = "python" if os.environ.get("MOX_PURE_PYTHON") else "cython"
 
 if os.environ.get("MOX_PURE_PYTHON"):
+    from mox._speedups.reference import fetchlines as _fetchlines
     from mox._speedups.reference import headers as _headers
     from mox._speedups.reference import tokens as _tokens
 else:
     try:
+        from mox._speedups import fetchlines as _fetchlines  # type: ignore[no-redef]
         from mox._speedups import headers as _headers  # type: ignore[no-redef]
         from mox._speedups import tokens as _tokens  # type: ignore[no-redef]
     except ImportError as error:
@@ -34,6 +36,16 @@ NO_EMPTY_LINE: Final[int] = _headers.NO_EMPTY_LINE
 NO_NAME: Final[int] = _headers.NO_NAME
 TOO_LARGE: Final[int] = _headers.TOO_LARGE
 UNTERMINATED: Final[int] = _headers.UNTERMINATED
+# items of a FETCH line, bits of what format_fetch and format_items take
+FETCH_UID: Final[int] = _fetchlines.FETCH_UID
+FETCH_FLAGS: Final[int] = _fetchlines.FETCH_FLAGS
+FETCH_MODSEQ: Final[int] = _fetchlines.FETCH_MODSEQ
+FETCH_INTERNALDATE: Final[int] = _fetchlines.FETCH_INTERNALDATE
+FETCH_SIZE: Final[int] = _fetchlines.FETCH_SIZE
+FETCH_SAVEDATE: Final[int] = _fetchlines.FETCH_SAVEDATE
+FETCH_RECENT: Final[int] = _fetchlines.FETCH_RECENT
+format_fetch = _fetchlines.format_fetch
+format_items = _fetchlines.format_items
 scan_header = _headers.scan_header
 scan_body = _headers.scan_body
 filter_fields = _headers.filter_fields
@@ -52,6 +64,13 @@ from mox._speedups.reference.modseq import (  # noqa: E402 - until modseq.pyx is
 __all__ = [
     "AT_BOUNDARY",
     "Columns",
+    "FETCH_FLAGS",
+    "FETCH_INTERNALDATE",
+    "FETCH_MODSEQ",
+    "FETCH_RECENT",
+    "FETCH_SAVEDATE",
+    "FETCH_SIZE",
+    "FETCH_UID",
     "IMPLEMENTATION",
     "LEADING_SPACE",
     "NO_COLON",
@@ -64,6 +83,8 @@ __all__ = [
     "decode_ranges",
     "encode_ranges",
     "filter_fields",
+    "format_fetch",
+    "format_items",
     "intersect_ranges",
     "merge_ranges",
     "ranges_of",
