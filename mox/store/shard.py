@@ -107,6 +107,10 @@ class Shard:
         self.eraser.wake_account(account)
         return account
 
+    def open_accounts(self) -> list[Account]:
+        """Accounts in memory."""
+        return list(self._accounts.values())
+
     async def account_names(self) -> list[str]:
         """Names of all accounts, sorted."""
 

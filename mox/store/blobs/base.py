@@ -35,6 +35,10 @@ class Blobs(Protocol):
         """Bytes ``start <= i < end`` of a content.    Errors: OSError, DataDamaged."""
         ...
 
+    def path(self, account: int, file: int, location: Location) -> Path | None:
+        """The file of a large content, for mapping it; None for one that is only read."""
+        ...
+
     def erase(self, account: int, file: int, location: Location) -> None:
         """The content is not needed any more."""
         ...

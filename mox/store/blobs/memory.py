@@ -1,5 +1,7 @@
 """Contents in a dict, for tests."""
 
+from pathlib import Path
+
 from mox.store.blobs.base import Body
 from mox.store.errors import DataDamaged
 from mox.store.layout.rows import Location
@@ -30,6 +32,10 @@ class MemoryBlobs:
             return self._contents[account, file][start:end]
         except KeyError as error:
             raise DataDamaged("content is missing", cause=error) from error
+
+    def path(self, account: int, file: int, location: Location) -> Path | None:
+        """There are no files."""
+        return None
 
     def erase(self, account: int, file: int, location: Location) -> None:
         """Forget a content."""

@@ -1,0 +1,105 @@
+"""Contents and derived values read back: many at a time, in reader threads.
+
+Laws  Nothing here runs on the event loop but the async functions' own frames.  A small content is
+      one ``bytes`` checked against its checksum; a large one is a mapping of its file, which stays
+      readable after the file is removed.  What cannot be read is None and logged: one damaged
+      message must not hide the others.
+"""
+
+import mmap
+from collections.abc import Sequence
+
+from mox.base.errors import Broken
+from mox.base.log import get_logger
+from mox.store.account import Account
+from mox.store.content import Buffer, map_file
+from mox.store.engine.base import Family
+from mox.store.layout import keys, rows
+from mox.store.layout.rows import Location
+
+log = get_logger("store")
+
+
+def locate(account: Account, files: Sequence[int]) -> list[Location | None]:
+    """Where contents are.    Blocks."""
+    number = account.id
+    found = account.shard.engine.multi_get(Family.LOC, [keys.file(number, file) for file in files])
+    return [None if value is None else rows.decode(Location, value) for value in found]
+
+
+def read_content(account: Account, file: int, location: Location | None) -> Buffer | None:
+    """A whole content; None where it cannot be read, which is logged.    Blocks."""
+    try:
+        if location is None:
+            raise Broken("a message has no stored content")
+        path = account.shard.blobs.path(account.id, file, location)
+        if path is not None and location.length:
+            return map_file(path)
+        return account.shard.blobs.read(account.id, file, location, 0, location.length)
+    except (Broken, OSError) as error:
+        log.error("store.content_unreadable", error, account=account.name, file=file)
+        return None
+
+
+def read_start(account: Account, file: int, location: Location | None, size: int) -> bytes | None:
+    """The first bytes of a content, at most ``size``; None as in ``read_content``.    Blocks."""
+    try:
+        if location is None:
+            raise Broken("a message has no stored content")
+        return account.shard.blobs.read(account.id, file, location, 0, size)
+    except (Broken, OSError) as error:
+        log.error("store.content_unreadable", error, account=account.name, file=file)
+        return None
+
+
+def read_contents(account: Account, files: Sequence[int]) -> list[Buffer | None]:
+    """Whole contents, in their order.    Blocks; the caller bounds the sum of their sizes."""
+    return [
+        read_content(account, file, location)
+        for file, location in zip(files, locate(account, files), strict=True)
+    ]
+
+
+def read_derived(
+    account: Account, files: Sequence[int], kinds: Sequence[int]
+) -> list[bytes | None]:
+    """Cached values: for every content all kinds in their order, None where none is kept.
+
+    Blocks.    Cost  about 2 us a value.
+    """
+    number, cache = account.id, keys.cache
+    wanted = [cache(number, file, kind) for file in files for kind in kinds]
+    return account.shard.engine.multi_get(Family.CACHE, wanted)
+
+
+def derive_again(account: Account, file: int) -> dict[int, bytes]:
+    """Derived values made anew from the content, for where the cache has none.    Blocks.
+
+    Empty where the content cannot be read.
+    """
+    content = read_content(account, file, locate(account, [file])[0])
+    if content is None:
+        return {}
+    if isinstance(content, mmap.mmap):
+        with content:
+            return account.shard.derive(content)
+    return account.shard.derive(content)
+
+
+async def derived(
+    account: Account, files: Sequence[int], kinds: Sequence[int]
+) -> list[bytes | None]:
+    """``read_derived`` in a thread.    The caller bounds the number (a few hundred)."""
+    return await account.shard.in_thread(read_derived, account, files, kinds)
+
+
+async def content(account: Account, file: int) -> Buffer | None:
+    """One whole content, read in a thread."""
+    return (await account.shard.in_thread(read_contents, account, [file]))[0]
+
+
+async def piece(account: Account, content: Buffer, start: int, end: int) -> bytes:
+    """A piece of a content; of a mapped one read in a thread, as a page fault would stop the loop."""
+    if isinstance(content, bytes):
+        return content[start:end]
+    return await account.shard.in_thread(content.__getitem__, slice(start, end))
