@@ -20,7 +20,14 @@ class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file."""
 
 
-class SMTPService(_Section, frozen=True, kw_only=True):
+class Service(_Section, frozen=True, kw_only=True):
+    """Something that listens on a port."""
+
+    enabled: bool = False
+    port: Port = 0
+
+
+class SMTPService(Service, frozen=True, kw_only=True):
     """Mail from other servers."""
 
     enabled: Annotated[bool, Meta(description="Receive mail from other servers here.")] = False
@@ -31,7 +38,7 @@ class SMTPService(_Section, frozen=True, kw_only=True):
     ] = False
 
 
-class SubmissionService(_Section, frozen=True, kw_only=True):
+class SubmissionService(Service, frozen=True, kw_only=True):
     """Mail from users, TLS by STARTTLS."""
 
     enabled: Annotated[bool, Meta(description="Accept mail from users here.")] = False
@@ -41,14 +48,14 @@ class SubmissionService(_Section, frozen=True, kw_only=True):
     ] = False
 
 
-class SubmissionsService(_Section, frozen=True, kw_only=True):
+class SubmissionsService(Service, frozen=True, kw_only=True):
     """Mail from users, TLS from the first byte."""
 
     enabled: Annotated[bool, Meta(description="Accept mail from users here.")] = False
     port: Annotated[Port, Meta(description="TCP port.")] = 465
 
 
-class IMAPService(_Section, frozen=True, kw_only=True):
+class IMAPService(Service, frozen=True, kw_only=True):
     """Reading mail, TLS by STARTTLS."""
 
     enabled: Annotated[bool, Meta(description="Let users read their mail here.")] = False
@@ -58,14 +65,14 @@ class IMAPService(_Section, frozen=True, kw_only=True):
     ] = False
 
 
-class IMAPSService(_Section, frozen=True, kw_only=True):
+class IMAPSService(Service, frozen=True, kw_only=True):
     """Reading mail, TLS from the first byte."""
 
     enabled: Annotated[bool, Meta(description="Let users read their mail here.")] = False
     port: Annotated[Port, Meta(description="TCP port.")] = 993
 
 
-class MetricsService(_Section, frozen=True, kw_only=True):
+class MetricsService(Service, frozen=True, kw_only=True):
     """Metrics for Prometheus."""
 
     enabled: Annotated[

@@ -70,7 +70,7 @@ def test_lines() -> None:
         (("no",), 0),
         ((), 0),
     ]:
-        assert places.line(path) == line, path  # type: ignore[arg-type]
+        assert places.line(path) == line, path
 
 
 KEYS = st.text(max_size=6)
