@@ -111,6 +111,14 @@ class Cursor:
         """Whether a list begins here."""
         return self._kinds[self._at] == OPEN
 
+    def at_space(self) -> bool:
+        """Whether a space stands here."""
+        return self._kinds[self._at] == SPACE
+
+    def at_quoted(self) -> bool:
+        """Whether a quoted string stands here."""
+        return self._kinds[self._at] in (QUOTED, ESCAPED)
+
     def at_string(self) -> bool:
         """Whether a quoted string or a literal stands here."""
         return self._kinds[self._at] in (QUOTED, ESCAPED, LITERAL)

@@ -202,6 +202,7 @@ class Reader:
             tag = command.tag if command is not None else self._tag(bytes(self._buffer[:limit]))
             self._start_skip(Problem(tag=tag, text="line too long", code=b"TOOBIG"))
             return None
+        seen = command.count if command is not None else 0
         if command is None:
             command = Command()
             problem = self._tokens(command, line) or self._name(command)
@@ -210,7 +211,7 @@ class Reader:
         if problem is not None:
             return self._fail(problem)
         self._command = command
-        return self._line_done(command)
+        return self._line_done(command, seen)
 
     @staticmethod
     def _tag(line: bytes) -> bytes | None:
@@ -252,9 +253,8 @@ class Reader:
             command.first = 5
         return None
 
-    def _line_done(self, command: Command) -> Event | None:
-        kind = command.kinds[command.count - 1] if command.count else 0
-        if kind in (LITERAL, LITERAL8):
+    def _line_done(self, command: Command, seen: int) -> Event | None:
+        if command.count > seen and command.kinds[command.count - 1] in (LITERAL, LITERAL8):
             return self._literal_begins(command)
         self._finish()
         self._state = _State.PAUSED if command.name in self._pause_after else _State.COMMAND
