@@ -1,0 +1,24 @@
+"""The commands.    One file each; a new one is one line here."""
+
+from typing import Final
+
+from mox.base.table import Table
+from mox.imapserver.command import AnyCommand
+from mox.imapserver.commands import (
+    capability,
+    logout,
+    noop,
+)
+
+_MODULES = (
+    capability,
+    logout,
+    noop,
+)
+
+COMMANDS: Final[Table[AnyCommand]] = Table("imap commands")
+
+for _module in _MODULES:
+    for _command in _module.COMMANDS:
+        COMMANDS.add(_command.name, _command)
+COMMANDS.freeze()

@@ -1,0 +1,67 @@
+"""FLAGS lines of the selected mailbox and FETCH lines that tell flags."""
+
+from typing import TYPE_CHECKING
+
+from mox.base.limits import KEYWORDS_PER_MAILBOX
+from mox.imap import flags
+
+if TYPE_CHECKING:
+    from mox.imapserver.session import Session
+
+
+def write_flags(session: "Session") -> None:
+    """FLAGS and PERMANENTFLAGS of the selected mailbox.    RFC 9051 §7.3.5, §7.1."""
+    names = _write_names(session)
+    session.write(_permanent(session, names))
+
+
+def announce_keywords(session: "Session") -> None:
+    """FLAGS, when the mailbox got keywords since they were told.
+
+    Call it before the first FETCH that may show them.    RFC 9051 §7.3.5.
+    """
+    count = len(session.selected.mailbox.record.keywords)
+    if count == session.keywords_told:
+        return
+    names = _write_names(session)
+    if count >= KEYWORDS_PER_MAILBOX:
+        session.write(_permanent(session, names))
+
+
+def _write_names(session: "Session") -> list[bytes]:
+    keywords = session.selected.mailbox.record.keywords
+    session.keywords_told = len(keywords)
+    names = [flags.SYSTEM_NAMES, *(name.encode("ascii") for name in sorted(keywords))]
+    session.write(b"* FLAGS (%b)\r\n" % b" ".join(names))
+    return names
+
+
+def _permanent(session: "Session", names: list[bytes]) -> bytes:
+    view = session.selected
+    if view.read_only:
+        # RFC 9051 §6.3.3: nothing can be changed.
+        return b"* OK [PERMANENTFLAGS ()] read-only\r\n"
+    if len(view.mailbox.record.keywords) >= KEYWORDS_PER_MAILBOX:
+        # RFC 9051 §7.1: without \* no new ones can be made; those there are can be set.
+        return b"* OK [PERMANENTFLAGS (%b)] no more keywords\r\n" % b" ".join(names)
+    return b"* OK [PERMANENTFLAGS (%b \\*)] limited\r\n" % flags.SYSTEM_NAMES
+
+
+def flags_line(session: "Session", slot: int, seq: int) -> bytes:
+    """``* seq FETCH (UID u FLAGS (...) [MODSEQ (m)])``.
+
+    With CONDSTORE enabled the caller has waited for ``account.settle`` (decision 0007).
+    """
+    view = session.selected
+    columns = view.columns
+    uid = columns.uid(slot)
+    mask = columns.keywords(slot)
+    listed = flags.format_list(
+        columns.flags(slot),
+        view.mailbox.keyword_names(mask) if mask else (),
+        recent=uid >= view.recent_from and not session.rev2,
+    )
+    if session.condstore:
+        modseq = columns.modseq(slot)
+        return b"* %d FETCH (UID %d FLAGS %b MODSEQ (%d))\r\n" % (seq, uid, listed, modseq)
+    return b"* %d FETCH (UID %d FLAGS %b)\r\n" % (seq, uid, listed)
