@@ -66,7 +66,8 @@ class Eraser:
                 continue
             account = self._waiting.popleft()
             try:
-                await erase_account(account)
+                if await erase_account(account) and self._shard.reclaimer is not None:
+                    await self._shard.reclaimer.run()
             except StoreStopped:
                 self._idle.set()
                 return
@@ -75,8 +76,8 @@ class Eraser:
                 log.error("store.erase_failed", error, account=account.name)
 
 
-async def erase_account(account: "Account") -> None:
-    """Erase what is free in one account."""
+async def erase_account(account: "Account") -> bool:
+    """Erase what is free in one account; True when there was something."""
     shard, engine, number = account.shard, account.shard.engine, account.id
     # References of copies staged until now must be in the index before it is read.
     await account.committer.written(account.ticket)
@@ -94,6 +95,7 @@ async def erase_account(account: "Account") -> None:
                 found.append((key, value))
         return found
 
+    erased_any = False
     for key, value in await shard.in_thread(read):
         files = rows.decode_files(value)
         for first in range(0, len(files), COMMIT_BATCH_ROWS // 10):
@@ -105,6 +107,10 @@ async def erase_account(account: "Account") -> None:
             await account.committer.synced(account.committer.stage(batch))
             for file, location in erased:
                 await shard.in_thread(shard.blobs.erase, number, file, location)
+                if shard.reclaimer is not None:
+                    shard.reclaimer.erased(location)
+            erased_any = erased_any or bool(erased)
+    return erased_any
 
 
 def _erase_in(account: "Account", files: object, batch: Batch) -> list[tuple[int, Location]]:

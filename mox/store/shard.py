@@ -28,6 +28,7 @@ from mox.store.layout import keys
 from mox.store.layout.rows import FORMAT_VERSION, AccountRecord
 from mox.store.mailbox import Mailbox
 from mox.store.mailboxes import SPECIAL_USES
+from mox.store.reclaim import Reclaimer
 from mox.store.recover import recover_mailbox
 
 P = ParamSpec("P")
@@ -58,6 +59,7 @@ class Shard:
         self.clock: Clock = clock or SystemClock()
         self.committer = Committer(engine, lazy_sync_s=lazy_sync_s)
         self.bodies = BodyWriter(blobs)
+        self.reclaimer = Reclaimer(self, blobs) if isinstance(blobs, PackBlobs) else None
         self.eraser = Eraser(self)
         self.spool_folder = spool_folder
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
