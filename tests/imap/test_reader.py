@@ -49,8 +49,8 @@ def shape(event: Event) -> object:
 class Session:
     """Answers a reader as a session would, and keeps what it said."""
 
-    def __init__(self, answer: str = "stream", **options: int) -> None:
-        self.reader = Reader(**options)
+    def __init__(self, answer: str, line_limit: int) -> None:
+        self.reader = Reader(line_limit=line_limit)
         self.answer = answer
         self.events: list[object] = []
         self.streamed = b""
@@ -90,8 +90,10 @@ class Session:
             self.reader.refuse()
 
 
-def events(chunks: Iterable[bytes], answer: str = "stream", **options: int) -> list[object]:
-    session = Session(answer, **options)
+def events(
+    chunks: Iterable[bytes], answer: str = "stream", line_limit: int = 65536
+) -> list[object]:
+    session = Session(answer, line_limit)
     for chunk in chunks:
         session.reader.feed(chunk)
         session.drain()
