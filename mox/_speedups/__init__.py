@@ -8,6 +8,11 @@ import os
 from typing import Final
 
 from mox._speedups.errors import TokenError
+from mox._speedups.program import HIDDEN as SEARCH_HIDDEN
+from mox._speedups.program import MAYBE as SEARCH_MAYBE
+from mox._speedups.program import NO as SEARCH_NO
+from mox._speedups.program import YES as SEARCH_YES
+from mox._speedups.program import Instruction
 
 try:
     from mox._speedups.columns import Columns
@@ -19,11 +24,13 @@ IMPLEMENTATION = "python" if os.environ.get("MOX_PURE_PYTHON") else "cython"
 if os.environ.get("MOX_PURE_PYTHON"):
     from mox._speedups.reference import fetchlines as _fetchlines
     from mox._speedups.reference import headers as _headers
+    from mox._speedups.reference import search as _search
     from mox._speedups.reference import tokens as _tokens
 else:
     try:
         from mox._speedups import fetchlines as _fetchlines  # type: ignore[no-redef]
         from mox._speedups import headers as _headers  # type: ignore[no-redef]
+        from mox._speedups import search as _search  # type: ignore[no-redef]
         from mox._speedups import tokens as _tokens  # type: ignore[no-redef]
     except ImportError as error:
         raise ImportError("compiled modules missing; run: bash ci/build") from error
@@ -46,6 +53,10 @@ FETCH_SAVEDATE: Final[int] = _fetchlines.FETCH_SAVEDATE
 FETCH_RECENT: Final[int] = _fetchlines.FETCH_RECENT
 format_fetch = _fetchlines.format_fetch
 format_items = _fetchlines.format_items
+Program = _search.Program
+compile_program = _search.compile_program
+evaluate_with = _search.evaluate_with
+run_program = _search.run_program
 scan_header = _headers.scan_header
 scan_body = _headers.scan_body
 filter_fields = _headers.filter_fields
@@ -72,22 +83,31 @@ __all__ = [
     "FETCH_SIZE",
     "FETCH_UID",
     "IMPLEMENTATION",
+    "Instruction",
     "LEADING_SPACE",
     "NO_COLON",
     "NO_EMPTY_LINE",
     "NO_NAME",
+    "Program",
+    "SEARCH_HIDDEN",
+    "SEARCH_MAYBE",
+    "SEARCH_NO",
+    "SEARCH_YES",
     "TOO_LARGE",
     "TokenError",
     "UNTERMINATED",
+    "compile_program",
     "count_ranges",
     "decode_ranges",
     "encode_ranges",
+    "evaluate_with",
     "filter_fields",
     "format_fetch",
     "format_items",
     "intersect_ranges",
     "merge_ranges",
     "ranges_of",
+    "run_program",
     "scan_body",
     "scan_header",
     "subtract_ranges",
