@@ -21,6 +21,7 @@ IMAP_VANISHED_LINE: Final = 4064  # bytes of one VANISHED response
 IMAP_SEARCH_NUMBERS_PER_LINE: Final = 100  # numbers in one untagged SEARCH
 IMAP_OUTPUT_SLICE: Final = 64 * KIB  # bytes formatted before the transport is asked again
 IMAP_IDLE_CHANGES: Final = 10_000  # changes queued for one session before it overflows
+IMAP_RESYNC_PAIRS: Final = 10_000  # pairs of QRESYNC match data looked at; about 10 ms
 IMAP_COMMAND_QUEUE: Final = 256 * KIB  # bytes of pipelined commands held before reading is paused
 
 # IMAP times, seconds
@@ -62,6 +63,10 @@ ADDRESSES: Final = 10_000  # addresses of one header field that are kept
 ADDRESS_TOKENS: Final = 100_000  # tokens read of one odd address list; about 0.1 s of work
 PARAMETERS: Final = 200  # of one Content-Type or Content-Disposition; RFC 2231 pieces count
 REFERENCES: Final = 1000  # message ids of a References field that are kept, the last ones
+PREVIEW_LENGTH: Final = 256  # characters; RFC 8970 §3.1 allows 256
+PREVIEW_SOURCE: Final = 1 * MIB  # bytes of a part looked at for it
+PREVIEW_LINES: Final = 5000  # lines looked at for it; more of them quote
+PREVIEW_HTML_TEXT: Final = 4096  # characters of text taken out of HTML for it
 MIME_BOUNDARY: Final = 256  # bytes; RFC 2046 §5.1.1 allows 70
 MIME_DECODED: Final = 16 * MIB  # bytes of an encoded embedded message that is opened
 MIME_DECODED_DEPTH: Final = 3  # encoded messages within encoded messages that are opened

@@ -8,11 +8,19 @@ Laws
 
 import re
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import msgspec
 
+from mox.base.errors import Malformed
 from mox.base.limits import ADDRESS_TOKENS, ADDRESSES
 from mox.message.header import unfold
+
+
+class BadAddress(Malformed):
+    """No address list that has one reading only."""
+
+    default = "malformed address"
 
 
 class Address(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -49,6 +57,10 @@ class Address(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 GROUP_END = Address()
 
+_TIES = (b".", b",")  # RFC 5322 §4.4: a comma only inside a route
+
+_Word: TypeAlias = tuple[str, bytes]  # kind of token, text
+
 # The common forms, decided in one match: each class excludes what may follow it, and the
 # repetitions are possessive, so that a failing match costs one pass over one element.
 _ATEXT = rb"A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-"
@@ -69,6 +81,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _COMMENT_STEP = re.compile(rb"[^()\\]++|\\.?|[()]", re.DOTALL)
+_NO_ATOM = re.compile(rb"[\x00-\x1f\x7f\]\\]")
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 
 
@@ -78,7 +91,24 @@ def parse(value: bytes) -> list[Address]:
     Input   the raw value of a field, folded or not.
     Source  RFC 5322 §3.4 and, where the wild does otherwise, leniently.
     """
-    value = unfold(value)
+    return _read(unfold(value)).out
+
+
+def parse_strict(value: bytes) -> list[Address]:
+    """The same where a decision rests on it: nothing is guessed.
+
+    Errors  BadAddress where ``parse`` had to be lenient, or an element is no address.
+    """
+    reader = _read(unfold(value))
+    if reader.is_faulty:
+        raise BadAddress
+    for address in reader.out:
+        if address.host is not None and not (address.host and address.mailbox):
+            raise BadAddress
+    return reader.out
+
+
+def _read(value: bytes) -> "_Reader":
     reader = _Reader(value)
     pos, size, out = 0, len(value), reader.out
     while pos < size and len(out) < ADDRESSES and reader.tokens < ADDRESS_TOKENS:
@@ -90,9 +120,13 @@ def parse(value: bytes) -> list[Address]:
             pos = plain.end()
         else:
             pos = reader.element(pos)
-    if reader.in_group and len(out) < ADDRESSES:
-        out.append(GROUP_END)
-    return out
+    if pos < size:
+        reader.is_faulty = True
+    if reader.in_group:
+        reader.is_faulty = True
+        if len(out) < ADDRESSES:
+            out.append(GROUP_END)
+    return reader
 
 
 def parse_fields(values: Iterable[bytes]) -> tuple[Address, ...]:
@@ -110,18 +144,15 @@ def mailboxes(addresses: Iterable[Address]) -> list[Address]:
 
 def unquote(text: bytes) -> bytes:
     """What stands in a quoted string; the closing quote may be missing."""
-    inner = text[1:-1] if len(text) > 1 and text.endswith(b'"') else text[1:]
-    if b"\\" in inner:
-        # an escaped last quote is content, and its string was not closed
-        if len(text) > 1 and text.endswith(b'"') and _is_escaped(text):
-            inner = text[1:]
-        inner = _QUOTED_PAIR.sub(rb"\1", inner)
-    return inner
+    inner = text[1:-1] if _is_closed(text) else text[1:]
+    return _QUOTED_PAIR.sub(rb"\1", inner) if b"\\" in inner else inner
 
 
-def _is_escaped(text: bytes) -> bool:
+def _is_closed(text: bytes) -> bool:
+    """A quoted string whose last quote is there and not escaped."""
     body = text[:-1]
-    return (len(body) - len(body.rstrip(b"\\"))) % 2 == 1
+    escapes = len(body) - len(body.rstrip(b"\\"))
+    return len(text) > 1 and text.endswith(b'"') and escapes % 2 == 0
 
 
 def quote(text: bytes) -> bytes:
@@ -137,18 +168,30 @@ def local_part(text: bytes) -> bytes:
 class _Reader:
     """Reads what _PLAIN does not, token by token, one element a call."""
 
-    __slots__ = ("angle", "comments", "host", "in_group", "out", "pos", "tokens", "value", "words")
+    __slots__ = (
+        "angle",
+        "comments",
+        "host",
+        "in_group",
+        "is_faulty",
+        "out",
+        "pos",
+        "tokens",
+        "value",
+        "words",
+    )
 
     def __init__(self, value: bytes) -> None:
         self.value = value
         self.out: list[Address] = []
         self.in_group = False
+        self.is_faulty = False  # something had to be guessed
         self.tokens = 0
 
     def element(self, pos: int) -> int:
         """Read one element and what ends it; returns the offset behind."""
         self.pos = pos
-        self.words: list[tuple[str, bytes]] = []  # before "@" or "<": (kind, text)
+        self.words: list[_Word] = []  # before "@" or "<"
         self.comments: list[bytes] = []
         self.host: list[bytes] | None = None  # after "@"
         self.angle: _Angle | None = None
@@ -157,6 +200,7 @@ class _Reader:
             self.tokens += 1
             token = _TOKEN.match(value, self.pos)
             if token is None:  # a lone byte no token begins with
+                self.is_faulty = True
                 self._word("atom", value[self.pos : self.pos + 1])
                 self.pos += 1
                 continue
@@ -172,13 +216,26 @@ class _Reader:
         return self.pos
 
     def _word(self, kind: str, text: bytes) -> None:
+        if kind != "space":
+            self._check_word(kind, text)
         if self.angle is not None and self.angle.open:
             self.angle.word(kind, text)
-        elif self.host is not None:
-            if kind != "space":
-                self.host.append(text)
-        else:
+        elif self.host is None:
             self.words.append((kind, text))
+        elif kind != "space" and not _take_host(self.host, text):
+            self.is_faulty = True
+
+    def _check_word(self, kind: str, text: bytes) -> None:
+        if self.angle is not None and not self.angle.open:
+            self.is_faulty = True  # something behind ">"
+        elif kind == "quoted":
+            if not _is_closed(text):
+                self.is_faulty = True
+        elif kind == "literal":
+            if text[-1:] != b"]":
+                self.is_faulty = True
+        elif _NO_ATOM.search(text):
+            self.is_faulty = True
 
     def _comment(self) -> None:
         """Skip to the end of a comment, keep its text.    RFC 5322 §3.2.2: comments nest."""
@@ -191,65 +248,73 @@ class _Reader:
             self.pos = step.end()
             depth += {b"(": 1, b")": -1}.get(step[0], 0)
         text = value[start : self.pos - 1] if depth == 0 else value[start:]
+        self.is_faulty = self.is_faulty or depth > 0
         self.comments.append(b" ".join(_QUOTED_PAIR.sub(rb"\1", text).split()))
         self._word("space", b" ")
 
     def _special(self, text: bytes) -> bool:
-        """Take one of ``<>@,:;.``; True where the element ends here."""
+        """Take one of ``<>@,:;.)``; True where the element ends here."""
         angle = self.angle
         if angle is not None and angle.open:
-            if text != b">":
-                angle.special(text)
-            else:
+            if text == b">":
                 angle.open = False
+            else:
+                angle.special(text)
             return False
-        if text == b",":
+        if text in b",;":
             self._finish()
+            if text == b";":
+                self._end_group()
             return True
         if text == b"<" and angle is None:
             self.angle = _Angle()
             return False
-        if text == b";":
-            self._finish()
-            self._end_group()
-            return True
         if text == b":" and not self.in_group and self.host is None and angle is None:
             self._start_group()
             return True
         if text == b"@" and angle is None:
             self._move_host()
             self.host = []
-        elif text != b">":  # a stray one closes nothing
+            return False
+        if text != b">":  # a stray one closes nothing
             self._word("atom", text)
+        self.is_faulty = self.is_faulty or text != b"."
         return False
 
     def _move_host(self) -> None:
         """What was taken for the domain belongs to the left: the last "@" divides."""
         if self.host is not None:
+            self.is_faulty = True
             self.words += [("atom", b"@"), *[("atom", part) for part in self.host]]
 
     def _start_group(self) -> None:
         self.in_group = True
-        self._append(Address(None, None, _phrase(self.words) or b"", None))
+        self._append(Address(None, None, _phrase(self.words), None))
 
     def _end_group(self) -> None:
         if self.in_group:
             self.in_group = False
             self._append(GROUP_END)
+        else:
+            self.is_faulty = True
 
     def _append(self, address: Address) -> None:
         if len(self.out) < ADDRESSES:
             self.out.append(address)
+        else:
+            self.is_faulty = True
 
     def _finish(self) -> None:
         """Append what was read, if it was anything.    RFC 5322 §4.4: empty elements may stand."""
         if self.angle is not None:
             self._move_host()  # the wild: a@b <c@d>, the first one is a name
             self._append(self.angle.address(_phrase(self.words) or None))
+            self.is_faulty = self.is_faulty or self.angle.open or self.angle.is_faulty
         elif self.host is not None:
-            self._append(
-                Address(self._comment_name(), None, _local(self.words), b"".join(self.host))
-            )
+            left, local = _last_local(self.words)
+            self.is_faulty = self.is_faulty or bool(left)
+            name = _phrase(left) or self._comment_name()
+            self._append(Address(name, None, _local(local), b"".join(self.host)))
         elif any(kind != "space" for kind, _ in self.words):
             self._append(Address(self._comment_name(), None, _phrase(self.words), b""))
 
@@ -261,25 +326,27 @@ class _Reader:
 class _Angle:
     """What stands between "<" and ">": an optional route, local part, domain."""
 
-    __slots__ = ("host", "open", "route", "words")
+    __slots__ = ("host", "is_faulty", "open", "route", "words")
 
     def __init__(self) -> None:
         self.open = True
+        self.is_faulty = False
         self.route: bytes | None = None
-        self.words: list[tuple[str, bytes]] = []
+        self.words: list[_Word] = []
         self.host: list[bytes] | None = None
 
     def word(self, kind: str, text: bytes) -> None:
         """A word, a domain literal or space."""
         if self.host is None:
             self.words.append((kind, text))
-        elif kind != "space":
-            self.host.append(text)
+        elif kind != "space" and not _take_host(self.host, text):
+            self.is_faulty = True
 
     def special(self, text: bytes) -> None:
-        """One of ``<@,:;.``; the last "@" divides, what came before it belongs to the left."""
+        """One of ``<@,:;.)``; the last "@" divides, what came before it belongs to the left."""
         if text == b"@":
             if self.host is not None:
+                self.is_faulty = True
                 self.words += [("atom", b"@"), *[("atom", part) for part in self.host]]
             self.host = []
         elif text == b":" and self.host is not None and self._is_route():
@@ -288,6 +355,7 @@ class _Angle:
             self.route = left + b"@" + b"".join(self.host)
             self.words, self.host = [], None
         else:
+            self.is_faulty = self.is_faulty or text != b"."
             self.word("atom", text)
 
     def _is_route(self) -> bool:
@@ -299,10 +367,20 @@ class _Angle:
         """The element that this makes; an empty ``<>`` is one without mailbox and host."""
         if self.host is None:
             return Address(name, self.route, _phrase(self.words), b"")
+        if _last_local(self.words)[0]:
+            self.is_faulty = True
         return Address(name, self.route, _local(self.words), b"".join(self.host))
 
 
-def _phrase(words: list[tuple[str, bytes]]) -> bytes:
+def _take_host(host: list[bytes], text: bytes) -> bool:
+    """Append to a domain; a word that no dot ties to it is none of it and is dropped."""
+    if host and host[-1] != b"." and text not in _TIES:
+        return False
+    host.append(text)
+    return True
+
+
+def _phrase(words: list[_Word]) -> bytes:
     """A display name: words unquoted, runs of space as one.    RFC 5322 §3.2.5, obs-phrase."""
     out: list[bytes] = []
     for kind, text in words:
@@ -316,9 +394,34 @@ def _phrase(words: list[tuple[str, bytes]]) -> bytes:
     return b"".join(out).strip(b" ")
 
 
-def _local(words: list[tuple[str, bytes]]) -> bytes:
+def _last_local(words: list[_Word]) -> tuple[list[_Word], list[_Word]]:
+    """The words before a local part, and those of it: the last word with what dots tie to it."""
+    start = len(words)
+    tied = True  # to what follows: at the end, or a dot came, or no space
+    for place in range(len(words) - 1, -1, -1):
+        kind, text = words[place]
+        if kind == "space":
+            tied = tied and (start == len(words) or words[start][1] == b".")
+            continue
+        if not tied and text != b".":
+            return words[:start], words[start:]
+        start = place
+        tied = True
+    return [], words
+
+
+def _local(words: list[_Word]) -> bytes:
     """The local part; space around its dots is obsolete and dropped.    RFC 5322 §4.4."""
-    parts = [unquote(text) if kind == "quoted" else text for kind, text in words if kind != "space"]
+    parts: list[bytes] = []
+    quoted = spaced = False
+    for kind, text in words:
+        if kind == "space":
+            spaced = True
+            continue
+        if spaced and parts and text != b"." and parts[-1] != b".":
+            parts.append(b" ")
+        spaced = False
+        quoted = quoted or kind == "quoted"
+        parts.append(unquote(text) if kind == "quoted" else text)
     text = b"".join(parts)
-    quoted = any(kind == "quoted" for kind, _ in words)
     return local_part(text) if text or quoted else b""

@@ -3,13 +3,17 @@
 The values are raw: unfolded, but encoded words stay encoded; ``decoded`` gives the Unicode form.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from mox.base.errors import Malformed
+from mox.base.limits import SMTP_DOMAIN, SMTP_LOCALPART
 from mox.message import encodedword
-from mox.message.address import Address, parse_fields
-from mox.message.header import unfold
+from mox.message.address import Address, BadAddress, mailboxes, parse_fields, parse_strict
+from mox.message.buffer import Buffer
+from mox.message.header import unfold, values_of
 
 NAMES = (
     b"date",
@@ -24,6 +28,17 @@ NAMES = (
     b"message-id",
 )
 """The fields looked at, in the order IMAP lists them."""
+
+
+_FROM_DOMAIN = re.compile(
+    rb"(?!-)[A-Za-z0-9_\x80-\xff-]{1,63}+(?<!-)(?:\.(?!-)[A-Za-z0-9_\x80-\xff-]{1,63}+(?<!-))*+"
+)
+
+
+class BadFrom(Malformed):
+    """From does not name exactly one author with an address."""
+
+    default = "message needs one From header with one address"
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -107,3 +122,28 @@ def _decoded_address(address: Address) -> Address:
     if address.name is None:
         return address
     return msgspec.structs.replace(address, name=_decoded_text(address.name))
+
+
+def from_address(block: Buffer) -> Address:
+    """The author: one From field, one address with a domain name.    RFC 7489 §6.6.1.
+
+    Whoever owns a decision (DMARC, submission, reputation) rests on this, so nothing is guessed.
+
+    Input   a header section.
+    Errors  BadFrom.
+    """
+    values = values_of(block, (b"from",)).get(b"from", [])
+    if len(values) != 1:
+        raise BadFrom(found=len(values))
+    try:
+        found = mailboxes(parse_strict(values[0]))
+    except BadAddress as error:
+        raise BadFrom(cause=error) from error
+    if len(found) != 1:
+        raise BadFrom(addresses=len(found))
+    host, mailbox = found[0].host or b"", found[0].mailbox or b""
+    if len(host) > SMTP_DOMAIN or not _FROM_DOMAIN.fullmatch(host):
+        raise BadFrom("bad domain in From header")
+    if len(mailbox) > SMTP_LOCALPART:
+        raise BadFrom("local part in From header too long")
+    return found[0]

@@ -8,7 +8,7 @@ message/rfc822, [1] is its body and [1, 1] the first part of the message inside.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mox.message import header, lines, transfer
+from mox.message import header, transfer
 from mox.message.buffer import Buffer
 from mox.message.part import Part
 
@@ -123,10 +123,3 @@ def header_fields(
 ) -> bytes:
     """HEADER.FIELDS, or with ``exclude`` HEADER.FIELDS.NOT, of a header range."""
     return header.select(read(content, found), names, exclude=exclude)
-
-
-def binary(content: Buffer, part: Part, within: Sequence[Part] = ()) -> bytes:
-    """The decoded body of a part; text with CRLF line ends.    RFC 9051 §6.4.5.1 BINARY."""
-    raw = bytes(source(content, within)[part.body_offset : part.end_offset])
-    decoded = transfer.decode(raw, part.encoding or b"")
-    return lines.to_crlf(decoded) if part.is_text and not part.is_multipart else decoded
