@@ -190,6 +190,7 @@ def _parse(command: Command) -> None:
         try:
             parse(Cursor(command))
         except BadSyntax as e:
-            assert 0 <= e.offset <= len(command.text)
+            if not 0 <= e.offset <= len(command.text):
+                raise AssertionError("offset outside of the command") from e
         except BadMailboxName:
             pass
