@@ -40,7 +40,7 @@ class Accounts:
         self._hashing = asyncio.Semaphore(2)
         live.listen(self._reconfigured)
 
-    async def open(self, name: str) -> Account:
+    async def account(self, name: str) -> Account:
         """A configured account, created in the store when it is new there.
 
         Errors  AccountMissing when the configuration does not know it.
@@ -65,7 +65,7 @@ class Accounts:
         if found is None:
             return None
         name, configured = found
-        account = await self.open(name)
+        account = await self.account(name)
         value = read_credentials(account)
         return Login(
             account=name,
@@ -76,7 +76,7 @@ class Accounts:
 
     async def set_password(self, name: str, password: str) -> None:
         """Errors: AccountMissing, PasswordUnfit."""
-        account = await self.open(name)
+        account = await self.account(name)
         async with self._hashing:
             stored = await self._shard.in_thread(derive, password, secrets.token_bytes)
         await write_credentials(account, msgspec.msgpack.encode(stored))
@@ -95,7 +95,7 @@ class Accounts:
     async def create_configured(self) -> None:
         """Make the accounts that the configuration names and the store does not know."""
         for name in self._live.config.domains.accounts:
-            await self.open(name)
+            await self.account(name)
 
     async def verify(self, check: Callable[[], bool]) -> bool:
         """Run a slow password check in a thread, at most two at once."""

@@ -53,7 +53,9 @@ def read_or_make(path: Path, length: int) -> bytes:
         content = secrets.token_bytes(length)
         write_atomic(path, content)
     if len(content) != length:
-        raise Broken(f"{path} has {len(content)} bytes instead of {length}; restore it from a backup")
+        raise Broken(
+            f"{path} has {len(content)} bytes instead of {length}; restore it from a backup"
+        )
     return content
 
 
