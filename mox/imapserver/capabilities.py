@@ -5,6 +5,9 @@ One line per capability; a test shows that each is answered.
 
 from typing import TYPE_CHECKING, Final
 
+from mox.sasl import MECHANISMS
+from mox.sasl.mechanism import Mechanism
+
 if TYPE_CHECKING:
     from mox.imapserver.session import Session
 
@@ -42,8 +45,26 @@ def announced(session: "Session") -> bytes:
     words = [word for word in BASE if word.upper() not in session.capabilities_disabled]
     # RFC 7889 §3
     words.append(b"APPENDLIMIT=%d" % session.service.append_limit)
+    words.extend(b"AUTH=" + name for name in _mechanisms(session))
     if session.listener.tls is not None and not session.wire.encrypted:
         words.append(b"STARTTLS")
     if not session.plaintext_auth_allowed:
         words.append(b"LOGINDISABLED")
     return b" ".join(words)
+
+
+def mechanism_of(name: bytes) -> Mechanism | None:
+    """A SASL mechanism that IMAP has.    LOGIN is a command of its own here."""
+    return MECHANISMS.get(name) if name != b"LOGIN" else None
+
+
+def _mechanisms(session: "Session") -> list[bytes]:
+    """Strongest first; what binds a channel only where there is one (RFC 5802 §6)."""
+    bound = bool(session.wire.bindings())
+    return [
+        name
+        for name, mechanism in MECHANISMS.items()
+        if name != b"LOGIN"
+        and (bound or not mechanism.binds)
+        and (session.plaintext_auth_allowed or not mechanism.plaintext)
+    ]

@@ -77,6 +77,11 @@ class Input:
         self.reader.feed(data)
         return True
 
+    def reset(self) -> None:
+        """Begin anew, as on a new connection."""
+        self.reader = Reader()
+        self.unfinished = self._paused = self._reading_line = False
+
     def resume(self) -> None:
         """The command is answered: read on."""
         if self._paused:
@@ -89,8 +94,8 @@ class Input:
         Errors  Bad for an overlong one; Bye when the server stops; TimedOut, ConnectionClosed.
         """
         found = await self.poll_line(timeout_s)
-        while found is None:
-            found = await self.poll_line(timeout_s)
+        if found is None:
+            raise Bye("shutting down")  # nothing else pokes a command that waits for a line
         return found
 
     async def poll_line(self, timeout_s: float) -> bytes | None:

@@ -148,7 +148,10 @@ async def _run(session: Session, received: Received) -> None:
             await session.drain()
         else:
             await _reply(session, received.tag, done)
-        session.input.resume()
+        if session.starting_tls:
+            await _start_tls(session)
+        else:
+            session.input.resume()
     finally:
         seconds = clock.monotonic_s() - began
         name = command.name.decode("ascii").lower() if command is not None else "(unknown)"
@@ -173,6 +176,13 @@ async def _execute(session: Session, command: AnyCommand, received: Received) ->
     finally:
         if pinned is not None:
             pinned.pins -= 1
+
+
+async def _start_tls(session: Session) -> None:
+    session.starting_tls = False
+    await session.wire.start_tls()
+    # RFC 9051 §6.2.1: nothing learned before the handshake counts.
+    session.input.reset()
 
 
 def _failure(session: Session, received: Received, error: Exception) -> Answer:

@@ -48,6 +48,7 @@ class Session:
         self.failures = 0  # logins that failed on this connection
         self.spoken = False  # a command we know was received
         self.ended = False  # nothing more is read after the reply
+        self.starting_tls = False  # after the reply the handshake begins
         self.idling = False
         self._out: list[bytes] = []
 

@@ -5,15 +5,31 @@ from typing import Final
 from mox.base.table import Table
 from mox.imapserver.command import AnyCommand
 from mox.imapserver.commands import (
+    authenticate,
     capability,
+    close,
+    enable,
+    identify,
+    login,
     logout,
+    namespace,
     noop,
+    select,
+    starttls,
 )
 
 _MODULES = (
+    authenticate,
     capability,
+    close,
+    enable,
+    identify,
+    login,
     logout,
+    namespace,
     noop,
+    select,
+    starttls,
 )
 
 COMMANDS: Final[Table[AnyCommand]] = Table("imap commands")

@@ -1,0 +1,30 @@
+"""Sessions over a memory shard, without sockets."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from support.imaphouse import Client, House, derived_nothing
+
+from mox.base import metrics
+from mox.base.clock import FrozenClock
+from mox.store.shard import memory_shard
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    unhandled = metrics.unhandled_total()
+    clock = FrozenClock()
+    shard = memory_shard(tmp_path, derived_nothing, clock=clock)
+    await shard.create_account("mox")
+    made = House(shard, clock)
+    yield made
+    await made.close()
+    await shard.close()
+    assert metrics.unhandled_total() == unhandled, "a command ended in an unhandled error"
+
+
+@pytest.fixture
+async def client(house: House) -> Client:
+    """Logged in."""
+    return await house.connect()

@@ -1,0 +1,48 @@
+"""Every file of tests/dialogues/imap, whole lines at a time and byte by byte."""
+
+import re
+from pathlib import Path
+
+import pytest
+from support.dialogue import Peer, Runner, parse
+from support.imaphouse import House
+
+from mox.imapserver.service import Listener
+from mox.store import mailboxes
+
+FOLDER = Path(__file__).parent.parent / "dialogues" / "imap"
+FILES = sorted(FOLDER.rglob("*.dialog"))
+
+
+_MAILBOX = re.compile(r"mailbox (\S+)(?: with ([0-9]+) messages?)?")
+_STRANGER = re.compile(r"([A-Z]) is a stranger")
+
+
+@pytest.mark.parametrize("bytewise", [False, True], ids=["lines", "bytes"])
+@pytest.mark.parametrize(
+    "path", FILES, ids=[str(path.relative_to(FOLDER).with_suffix("")) for path in FILES]
+)
+async def test_dialogue(house: House, path: Path, bytewise: bool) -> None:
+    dialogue = parse(path)
+    strangers: set[str] = set()
+    for given in dialogue.givens:
+        if match := _MAILBOX.fullmatch(given):
+            await _make(house, match[1], int(match[2] or 0))
+        elif match := _STRANGER.fullmatch(given):
+            strangers.add(match[1])
+        elif given == "no passwords without tls":
+            house.listener = Listener(name="test")
+        else:
+            pytest.fail(f"{path}: unknown given {given!r}")
+
+    async def open_peer(who: str) -> Peer:
+        return await house.connect(login=who not in strangers, bytewise=bytewise)
+
+    await Runner(dialogue, open_peer).run()
+
+
+async def _make(house: House, name: str, count: int) -> None:
+    account = await house.shard.account("mox")
+    if name not in account.by_name:
+        await mailboxes.create(account, name)
+    await house.put(name, count)
