@@ -24,12 +24,14 @@ IMPLEMENTATION = "python" if os.environ.get("MOX_PURE_PYTHON") else "cython"
 if os.environ.get("MOX_PURE_PYTHON"):
     from mox._speedups.reference import fetchlines as _fetchlines
     from mox._speedups.reference import headers as _headers
+    from mox._speedups.reference import modseq as _modseq
     from mox._speedups.reference import search as _search
     from mox._speedups.reference import tokens as _tokens
 else:
     try:
         from mox._speedups import fetchlines as _fetchlines  # type: ignore[no-redef]
         from mox._speedups import headers as _headers  # type: ignore[no-redef]
+        from mox._speedups import modseq as _modseq  # type: ignore[no-redef]
         from mox._speedups import search as _search  # type: ignore[no-redef]
         from mox._speedups import tokens as _tokens  # type: ignore[no-redef]
     except ImportError as error:
@@ -53,6 +55,13 @@ FETCH_SAVEDATE: Final[int] = _fetchlines.FETCH_SAVEDATE
 FETCH_RECENT: Final[int] = _fetchlines.FETCH_RECENT
 format_fetch = _fetchlines.format_fetch
 format_items = _fetchlines.format_items
+count_ranges = _modseq.count_ranges
+decode_ranges = _modseq.decode_ranges
+encode_ranges = _modseq.encode_ranges
+intersect_ranges = _modseq.intersect_ranges
+merge_ranges = _modseq.merge_ranges
+ranges_of = _modseq.ranges_of
+subtract_ranges = _modseq.subtract_ranges
 Program = _search.Program
 compile_program = _search.compile_program
 evaluate_with = _search.evaluate_with
@@ -61,16 +70,6 @@ scan_header = _headers.scan_header
 scan_body = _headers.scan_body
 filter_fields = _headers.filter_fields
 tokenize = _tokens.tokenize
-
-from mox._speedups.reference.modseq import (  # noqa: E402 - until modseq.pyx is there
-    count_ranges,
-    decode_ranges,
-    encode_ranges,
-    intersect_ranges,
-    merge_ranges,
-    ranges_of,
-    subtract_ranges,
-)
 
 __all__ = [
     "AT_BOUNDARY",
