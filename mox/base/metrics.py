@@ -6,6 +6,7 @@ come from closed sets in our code, never from a peer: an unknown command is ``(u
 
 from typing import Final
 
+import msgspec
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -36,8 +37,40 @@ AREAS: Final = ("ctl", "imapserver", "metrics", "serve", "smtpserver", "store")
 """Parts of the server that count their unhandled errors."""
 
 
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric of ours, for the reference page."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+
+_described: list[Description] = []
+
+
+def _describe(name: str, kind: str, text: str, labels: tuple[str, ...] = ()) -> None:
+    _described.append(Description(name=name, kind=kind, labels=labels, text=text))
+
+
+def descriptions() -> tuple[Description, ...]:
+    """Our metrics, in the order of their declaration."""
+    return tuple(_described)
+
+
 def _counter(name: str, text: str, *labels: str) -> Counter:
+    _describe(name, "counter", text, labels)
     return Counter(name, text, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Gauge:
+    _describe(name, "gauge", text, labels)
+    return Gauge(name, text, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+    _describe(name, "histogram", text, labels)
+    return Histogram(name, text, labels, buckets=buckets, registry=REGISTRY)
 
 
 PANICS: Final = _counter(
@@ -57,21 +90,23 @@ AUTHENTICATIONS_RATELIMITED: Final = _counter(
     "Connections and attempts refused before any password was looked at.",
     "kind",
 )
-CONNECTIONS_OPEN: Final = Gauge(
+CONNECTIONS_OPEN: Final = _gauge(
     "mox_connections_count",
     "Connections open now. protocol: smtp, imap.",
-    ("protocol", "listener"),
-    registry=REGISTRY,
+    "protocol",
+    "listener",
 )
 SMTP_CONNECTIONS: Final = _counter(
     "mox_smtpserver_connection_total", "SMTP connections. kind: deliver, submit.", "kind"
 )
-SMTP_COMMAND_SECONDS: Final = Histogram(
+SMTP_COMMAND_SECONDS: Final = _histogram(
     "mox_smtpserver_command_duration_seconds",
     "Time from an SMTP command to its reply, with its code and enhanced code.",
-    ("kind", "cmd", "code", "ecode"),
-    buckets=_SECONDS_L,
-    registry=REGISTRY,
+    _SECONDS_L,
+    "kind",
+    "cmd",
+    "code",
+    "ecode",
 )
 SMTP_DELIVERIES: Final = _counter(
     "mox_smtpserver_delivery_total",
@@ -98,21 +133,21 @@ SMTP_DELIVERY_STARTTLS_ERRORS: Final = _counter(
 IMAP_CONNECTIONS: Final = _counter(
     "mox_imap_connection_total", "IMAP connections. service: imap, imaps.", "service"
 )
-IMAP_COMMAND_SECONDS: Final = Histogram(
+IMAP_COMMAND_SECONDS: Final = _histogram(
     "mox_imap_command_duration_seconds",
     "Time from an IMAP command to its tagged reply. result: ok, panic, ioerror, badsyntax,"
     " servererror, usererror, error.",
-    ("cmd", "result"),
-    buckets=_SECONDS_S,
-    registry=REGISTRY,
+    _SECONDS_S,
+    "cmd",
+    "result",
 )
 LOG_LINES: Final = {
     level: _counter(f"mox_logging_level_{level}_total", f"Log lines written at level {level}.")
     for level in ("info", "warn", "error")
 }
-SPEEDUPS: Final = Info(
-    "mox_speedups", "Which implementation of the hot paths runs.", registry=REGISTRY
-)
+_SPEEDUPS_TEXT: Final = "Which implementation of the hot paths runs: cython, python."
+_describe("mox_speedups_info", "info", _SPEEDUPS_TEXT, ("implementation",))
+SPEEDUPS: Final = Info("mox_speedups", _SPEEDUPS_TEXT, registry=REGISTRY)
 
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
