@@ -15,6 +15,7 @@ import msgspec
 from mox.base.errors import Malformed
 from mox.base.limits import ADDRESS_TOKENS, ADDRESSES
 from mox.message.header import unfold
+from mox.message.quoting import ATEXT, is_closed, local_part, phrase, unquote
 
 
 class BadAddress(Malformed):
@@ -63,15 +64,13 @@ _Word: TypeAlias = tuple[str, bytes]  # kind of token, text
 
 # The common forms, decided in one match: each class excludes what may follow it, and the
 # repetitions are possessive, so that a failing match costs one pass over one element.
-_ATEXT = rb"A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-"
 _PLAIN = re.compile(
     rb"[ \t]*+"
-    rb"(?:(?:\"([^\"\\\r]*+)\"[ \t]*+|([" + _ATEXT + rb". \t]*+))(<))?"
-    rb"([" + _ATEXT + rb"]++(?:\.[" + _ATEXT + rb"]++)*+)"
+    rb"(?:(?:\"([^\"\\\r]*+)\"[ \t]*+|([" + ATEXT + rb". \t]*+))(<))?"
+    rb"([" + ATEXT + rb"]++(?:\.[" + ATEXT + rb"]++)*+)"
     rb"@([A-Za-z0-9_\x80-\xff-]++(?:\.[A-Za-z0-9_\x80-\xff-]++)*+)"
     rb"(>)?[ \t]*+(,|\Z)"
 )
-_DOT_ATOM = re.compile(rb"[" + _ATEXT + rb"]++(?:\.[" + _ATEXT + rb"]++)*+")
 _TOKEN = re.compile(
     rb"(?P<space>[ \t\r]++)"
     rb"|(?P<quoted>\"(?:[^\"\\]|\\.)*+\"?)"
@@ -108,15 +107,16 @@ def parse_strict(value: bytes) -> list[Address]:
     return reader.out
 
 
-def _read(value: bytes) -> "_Reader":
-    reader = _Reader(value)
+def _read(value: bytes, tokens: int = 0) -> "_Reader":
+    """Read a list, of which so many tokens of its kind were read before."""
+    reader = _Reader(value, tokens)
     pos, size, out = 0, len(value), reader.out
     while pos < size and len(out) < ADDRESSES and reader.tokens < ADDRESS_TOKENS:
         plain = _PLAIN.match(value, pos)
         if plain is not None and (plain[3] is None) == (plain[6] is None):
-            quoted, phrase = plain[1], plain[2]
-            name = quoted if quoted is not None else phrase and (b" ".join(phrase.split()) or None)
-            out.append(Address(name or None, None, plain[4], plain[5]))
+            quoted, words = plain[1], plain[2]
+            name = quoted if quoted is not None else words and b" ".join(words.split())
+            out.append(Address(name and name.strip() or None, None, plain[4], plain[5]))
             pos = plain.end()
         else:
             pos = reader.element(pos)
@@ -132,8 +132,13 @@ def _read(value: bytes) -> "_Reader":
 def parse_fields(values: Iterable[bytes]) -> tuple[Address, ...]:
     """The elements of all fields of one name together, at most limits.ADDRESSES of them."""
     found: list[Address] = []
+    tokens = 0
     for value in values:
-        found += parse(value)
+        reader = _read(unfold(value), tokens)
+        tokens = reader.tokens
+        found += reader.out
+        if len(found) >= ADDRESSES:
+            break
     return tuple(found[:ADDRESSES])
 
 
@@ -142,27 +147,27 @@ def mailboxes(addresses: Iterable[Address]) -> list[Address]:
     return [address for address in addresses if address.host is not None]
 
 
-def unquote(text: bytes) -> bytes:
-    """What stands in a quoted string; the closing quote may be missing."""
-    inner = text[1:-1] if _is_closed(text) else text[1:]
-    return _QUOTED_PAIR.sub(rb"\1", inner) if b"\\" in inner else inner
+def format_list(addresses: Iterable[Address]) -> bytes:
+    """The elements as one line; names that are more than atoms are quoted.    RFC 5322 §3.4."""
+    out: list[bytes] = []
+    group: bytes | None = None
+    members: list[bytes] = []
+    for address in addresses:
+        if address.is_group_start:
+            group, members = address.mailbox or b"", []
+        elif not address.is_group_end:
+            (out if group is None else members).append(_format_one(address))
+        elif group is not None:
+            out.append((phrase(group) or b'""') + b": " + b", ".join(members) + b";")
+            group = None
+    return b", ".join(out)
 
 
-def _is_closed(text: bytes) -> bool:
-    """A quoted string whose last quote is there and not escaped."""
-    body = text[:-1]
-    escapes = len(body) - len(body.rstrip(b"\\"))
-    return len(text) > 1 and text.endswith(b'"') and escapes % 2 == 0
-
-
-def quote(text: bytes) -> bytes:
-    """As a quoted string.    RFC 5322 §3.2.4."""
-    return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
-
-
-def local_part(text: bytes) -> bytes:
-    """A local part as it is written: a dot-atom as it is, anything else quoted."""
-    return text if _DOT_ATOM.fullmatch(text) else quote(text)
+def _format_one(address: Address) -> bytes:
+    route = b"" if address.adl is None else address.adl + b":"
+    if not address.name and not route:
+        return address.spec
+    return (phrase(address.name or b"") + b" <" + route + address.spec + b">").lstrip()
 
 
 class _Reader:
@@ -181,12 +186,12 @@ class _Reader:
         "words",
     )
 
-    def __init__(self, value: bytes) -> None:
+    def __init__(self, value: bytes, tokens: int) -> None:
         self.value = value
         self.out: list[Address] = []
         self.in_group = False
         self.is_faulty = False  # something had to be guessed
-        self.tokens = 0
+        self.tokens = tokens
 
     def element(self, pos: int) -> int:
         """Read one element and what ends it; returns the offset behind."""
@@ -229,7 +234,7 @@ class _Reader:
         if self.angle is not None and not self.angle.open:
             self.is_faulty = True  # something behind ">"
         elif kind == "quoted":
-            if not _is_closed(text):
+            if not is_closed(text):
                 self.is_faulty = True
         elif kind == "literal":
             if text[-1:] != b"]":

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mox.base.limits import REFERENCES
 from mox.message import charset
-from mox.message.address import local_part, unquote
+from mox.message.quoting import local_part, unquote
 
 _DOMAIN = re.compile(rb"[a-z0-9_\x80-\xff-]++(?:\.[a-z0-9_\x80-\xff-]++)*+\.?")
 _LOCAL = re.compile(

@@ -35,9 +35,11 @@ from mox.base.limits import (
 from mox.message import envelope, lines, parameters, transfer
 from mox.message.buffer import Buffer
 from mox.message.header import unfold
+from mox.message.lines import BadLine
 from mox.message.part import Disposition, Part, decode_part, encode_part, walk
 
 __all__ = [
+    "BadLine",
     "BadMessage",
     "Buffer",
     "Part",
@@ -91,8 +93,8 @@ def parse(content: Buffer) -> Part:
 def parse_strict(content: Buffer) -> Part:
     """The same for submissions and wherever a decision rests on the header.
 
-    Errors  BadMessage where a lenient reading would have to guess: any fault of the structure, a
-            bare CR or LF, a line over 1,000 bytes (RFC 5322 §2.1.1).
+    Errors  BadMessage where a lenient reading would have to guess: any fault of the structure.
+            BadLine for a bare CR or LF and for a line over 1,000 bytes (RFC 5322 §2.1.1).
     """
     lines.check_strict(content)
     tree = parse(content)
