@@ -1,5 +1,7 @@
 """The tokenizer: compiled and plain give the same tokens and the same errors."""
 
+import subprocess
+import sys
 from array import array
 from collections.abc import Callable
 from typing import TypeAlias
@@ -142,3 +144,31 @@ GRAMMAR_LIKE = st.lists(
 @given(st.one_of(GRAMMAR_LIKE, st.binary(max_size=60)), st.integers(0, 6), st.integers(0, 12))
 def test_both_are_the_same(line: bytes, depth: int, room: int) -> None:
     assert run(compiled, line, depth, room) == run(plain, line, depth, room)
+
+
+LEAK_SCRIPT = """
+import resource
+from mox._speedups import TokenError
+from mox._speedups.tokens import tokenize
+
+def rounds(count):
+    for _ in range(count):
+        tokenize(b"ab " * 3000, 0, 0, 5, 10_000)
+        try:
+            tokenize(b"ab " * 3000 + b" ", 0, 0, 5, 10_000)
+        except TokenError:
+            pass
+
+rounds(50)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rounds(1000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_nothing_leaks() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEAK_SCRIPT], capture_output=True, text=True, check=True
+    )
+    # One round makes 60 KB of tokens; KiB are counted.
+    assert int(done.stdout) < 2048
