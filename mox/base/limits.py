@@ -22,6 +22,7 @@ IMAP_SEARCH_NUMBERS_PER_LINE: Final = 100  # numbers in one untagged SEARCH
 IMAP_OUTPUT_SLICE: Final = 64 * KIB  # bytes formatted before the transport is asked again
 IMAP_IDLE_CHANGES: Final = 10_000  # changes queued for one session before it overflows
 IMAP_RESYNC_PAIRS: Final = 10_000  # pairs of QRESYNC match data looked at; about 10 ms
+IMAP_LIST_PATTERNS: Final = 1000  # patterns of one LIST; each is tried on every name
 IMAP_COMMAND_QUEUE: Final = 256 * KIB  # bytes of pipelined commands held before reading is paused
 
 # IMAP times, seconds
@@ -30,6 +31,7 @@ IMAP_TIMEOUT_AFTER_LOGIN: Final = 30 * 60.0  # RFC 9051 §5.4: at least 30 minut
 IMAP_TIMEOUT_LITERAL: Final = 30.0
 WRITE_TIMEOUT: Final = 30.0  # a peer that reads nothing for so long is dropped
 TLS_HANDSHAKE_TIMEOUT: Final = 60.0
+TLS_WRITE_SLICE: Final = 16 * KIB  # bytes; a TLS record: larger writes make its buffers stay large
 
 # SMTP input
 SMTP_LINE: Final = 2048  # bytes; RFC 5321 §4.5.3.1.4 wants 512, SMTPUTF8 and parameters need more
@@ -42,12 +44,16 @@ SMTP_RECEIVED_FIELDS: Final = 100  # more is a loop; RFC 5321 §6.3
 SMTP_REPLY_LINE: Final = 510  # bytes without CRLF; RFC 5321 §4.5.3.1.5
 SMTP_REPLY_LINES: Final = 1000  # lines of one reply we read; EHLO of real servers has under 50
 SMTP_AUTH_DISCARD: Final = 64 * 1024  # bytes of an overlong AUTH line skipped before closing
+SMTP_AUTH_FAILURES_FREE: Final = 3  # failed logins of a connection; then it is slow and waits
+SMTP_INPUT_QUEUE: Final = 128 * 1024  # bytes received and not read yet before the socket is paused
 SMTP_BAD_TRANSACTIONS: Final = 10  # without a good one: the connection ends
 
 # SMTP times, seconds
 SMTP_TIMEOUT_COMMAND: Final = 5 * 60.0  # RFC 5321 §4.5.3.2.7
 SMTP_TIMEOUT_DATA_BLOCK: Final = 3 * 60.0  # RFC 5321 §4.5.3.2.5
 SMTP_TIMEOUT_DATA_TOTAL: Final = 30 * 60.0
+SMTP_LINGER: Final = 2.0  # waiting for the client to close, so that it can read the last reply
+SMTP_STOP_GRACE: Final = 3.0  # running commands at shutdown
 
 # Messages
 MESSAGE_SIZE: Final = 100 * MIB  # bytes; default of smtp_max_message_size and APPENDLIMIT

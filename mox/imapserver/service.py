@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Protocol
 
 import msgspec
@@ -56,12 +57,25 @@ class Delays(msgspec.Struct, frozen=True, kw_only=True):
 NO_DELAYS = Delays(slow_read=0, slow_byte=0, failure_step=0)
 
 
+class TlsIdentity(Protocol):
+    """Certificates of a listener, as of the moment."""
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """For the handshake."""
+        ...
+
+    def end_point_binding(self, connection: ssl.SSLObject) -> bytes | None:
+        """Channel binding tls-server-end-point of a connection, None where there is none."""
+        ...
+
+
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between the ports we listen on."""
 
     name: str
     service: str = "imap"  # imap or imaps, for the metrics
-    tls: Callable[[], ssl.SSLContext] | None = None  # the context of the moment
+    tls: Callable[[], TlsIdentity] | None = None  # None: no TLS here
     implicit_tls: bool = False
     plaintext_auth_allowed: bool = False
 
@@ -98,5 +112,6 @@ class ImapService:
     server_secret: bytes = b""  # the same over restarts: salts of users who do not exist
     delays: Delays = field(default_factory=Delays)
     append_limit: int = MESSAGE_SIZE  # bytes of one message
+    next_cid: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
     sync_flags_at_once: bool = False  # decision 0007: sync before the OK of a pure flag change
     stopping: bool = False

@@ -82,6 +82,25 @@ class Mailbox:
         account.shard.touch(self)
         return columns
 
+    async def count_from(self, uid: int) -> int:
+        """Live messages from this UID on.    Cost: their number, the others are not looked at."""
+        account = self.account
+        end = self.record.uidnext
+        if uid >= end:
+            return 0
+        if self.columns is not None:
+            slots = self.columns.slots_by_uid(
+                [(uid, end)], len(self.columns), account.record.modseq
+            )
+            return len(slots)
+        await account.committer.written(account.ticket)
+        start, stop = keys.rows(account.id, self.id, uid, end)
+
+        def count() -> int:
+            return sum(1 for _ in account.shard.engine.scan(Family.ROW, start, stop))
+
+        return await account.shard.in_thread(count)
+
     def add(self, slot: NewSlot) -> None:
         """A new message (uid, size, flags, zone, received, saved, modseq, createseq, thread, file,
         keywords): into the columns where they are in memory, and into the counts.
