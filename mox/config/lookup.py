@@ -53,7 +53,12 @@ def find_exact(config: Config, address: Address) -> Target | Miss:
 
 
 def may_send_as(config: Config, account: str, localpart: str, domain: str) -> bool:
-    """Does the address belong to the account?    Submission wants it of MAIL FROM and From."""
+    """Does the address belong to the account?    Submission wants it of MAIL FROM and From.
+
+    In localserve every address does: a developer sends as whoever the program under test is.
+    """
+    if config.fallback_account == account:
+        return True
     found = _find(config, localpart, domain, check_disabled=False)
     return isinstance(found, Target) and found.account == account
 

@@ -69,8 +69,7 @@ def write_recent(session: "Session") -> None:
         return
     view = session.selected
     session.owner.claim_recent(view)
-    recent = view.slots_by_uid([(view.recent_from, 0xFFFFFFFF)]) if view.exists else ()
-    session.write(b"* %d RECENT\r\n" % len(recent))
+    session.write(b"* %d RECENT\r\n" % len(view.recent_slots()))
 
 
 async def write_expunged(session: "Session", seqs: "array[int]", vanished: Ranges) -> None:

@@ -124,7 +124,7 @@ def run_localserve(
     options = WorkerOptions(
         delays=False,
         special_localparts=True,
-        foreign_submission=True,
+        local=True,
         new_accounts={ACCOUNT: PASSWORD},
         ready=ready,
     )

@@ -44,7 +44,7 @@ def supervise(files: ConfigFiles) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     environment, descriptors = pass_on(bound)
-    command = [sys.executable, "-m", "mox.runtime.workerprocess", str(files.path.resolve())]
+    command = [sys.executable, "-m", "mox.runtime.serve", str(files.path.resolve())]
     failures = 0
     while True:
         started = time.monotonic()

@@ -84,6 +84,12 @@ class View:
         """Slots of UIDs this client knows; others match nothing."""
         return self.columns.slots_by_uid(ranges, self.limit, self.told)
 
+    def recent_slots(self) -> "array[int]":
+        """Messages that are ``\\Recent`` in this session."""
+        if self.recent_from > 0xFFFFFFFF:
+            return array("I")
+        return self.slots_by_uid([(self.recent_from, 0xFFFFFFFF)])
+
     def highest_uid(self) -> int:
         """UID of the last visible message, 0 when there is none."""
         count = self.exists

@@ -1,0 +1,212 @@
+"""IMAP and SMTP servers of the listeners, with what they share."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from mox.base.clock import Clock
+from mox.base.limits import TLS_HANDSHAKE_TIMEOUT
+from mox.base.log import get_logger
+from mox.base.ratelimit import OpenCounter, RateLimiter
+from mox.config.static import Listener
+from mox.imapserver import service as imap
+from mox.imapserver.server import ImapServer
+from mox.inbound.recipients import ConfigDirectory
+from mox.runtime.accounts import Accounts
+from mox.runtime.configfiles import ConfigFiles
+from mox.runtime.delivery import StoreDeliverer
+from mox.runtime.listeners import Place
+from mox.runtime.tls import CertificateFiles, ServerTLS
+from mox.smtpserver import service as smtp
+from mox.smtpserver.server import SmtpServer
+from mox.store.shard import Shard
+
+log = get_logger("worker")
+
+STOP_GRACE_S = 3.0  # for commands in progress; spec/cli.md section 9
+
+
+class Shared(Struct, frozen=True, kw_only=True):
+    """What every service of a worker uses."""
+
+    shard: Shard
+    accounts: Accounts
+    clock: Clock
+    server_secret: bytes
+    connections: RateLimiter
+    open_connections: OpenCounter
+    login_failures: RateLimiter
+    next_number: Callable[[], int]
+    make_id: Callable[[int], str]
+    delays: bool
+    special_localparts: bool
+    strict_names: bool
+
+
+class ImapUsers:
+    """Logins as the IMAP server asks for them."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    async def lookup(self, username: str) -> imap.Login | None:
+        """A user by the full address, None when there is none."""
+        found = await self._accounts.login(username)
+        if found is None:
+            return None
+        return imap.Login(
+            account_name=found.account,
+            credentials=found.credentials,
+            disabled_text=found.disabled,
+            capabilities_disabled=frozenset(
+                name.upper().encode() for name in found.capabilities_disabled
+            ),
+        )
+
+
+class Services:
+    """Starts and stops the servers."""
+
+    def __init__(self, shared: Shared, files: ConfigFiles) -> None:
+        self._shared = shared
+        self._files = files
+        self._tls: dict[tuple[str, bool], ServerTLS] = {}
+        self._listening: list[asyncio.Server] = []
+        self._imap: dict[int, ImapServer] = {}  # by size limit
+        self._smtp: list[SmtpServer] = []
+
+    async def start(self, place: Place, bound: socket.socket) -> None:
+        """Answer on a bound socket once it listens.    Errors: CertificateUnusable."""
+        listener = self._files.live.config.static.listeners[place.listener]
+        tls = await self._server_tls(place, listener)
+        implicit = place.service in {"imaps", "submissions"}
+        factory = (
+            self._imap_protocol(place, listener, tls, implicit=implicit)
+            if place.service.startswith("imap")
+            else self._smtp_protocol(place, listener, tls, implicit=implicit)
+        )
+        encrypted = implicit and tls is not None
+        server = await asyncio.get_running_loop().create_server(
+            factory,
+            sock=bound,
+            ssl=tls.context if encrypted and tls is not None else None,
+            ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT if encrypted else None,
+            start_serving=False,
+        )
+        self._listening.append(server)
+
+    async def serve(self) -> None:
+        """Let connections come."""
+        for server in self._listening:
+            await server.start_serving()
+
+    async def stop(self) -> None:
+        """No new connections; BYE and 421 to those there are."""
+        for server in self._listening:
+            server.close()
+        servers: list[ImapServer | SmtpServer] = [*self._imap.values(), *self._smtp]
+        await asyncio.gather(*(server.stop(STOP_GRACE_S) for server in servers))
+
+    async def _server_tls(self, place: Place, listener: Listener) -> ServerTLS | None:
+        if listener.tls is None or not listener.tls.key_certs:
+            return None
+        incoming = place.service == "smtp"
+        key = place.listener, incoming
+        if key not in self._tls:
+            files = [
+                CertificateFiles(
+                    cert_file=self._files.relative(pair.cert_file),
+                    key_file=self._files.relative(pair.key_file),
+                )
+                for pair in listener.tls.key_certs
+            ]
+            minimum = listener.tls.min_version
+            self._tls[key] = await asyncio.to_thread(
+                lambda: ServerTLS(
+                    files,
+                    hostname=self._hostname(listener),
+                    min_version=minimum,
+                    # Spec/smtp-server.md section 1: other servers get a certificate in any case.
+                    strict_names=self._shared.strict_names and not incoming,
+                    tickets=not incoming,
+                )
+            )
+        return self._tls[key]
+
+    def _hostname(self, listener: Listener) -> str:
+        return listener.hostname or self._files.live.config.static.hostname
+
+    def _imap_protocol(
+        self, place: Place, listener: Listener, tls: ServerTLS | None, *, implicit: bool
+    ) -> Callable[[], asyncio.BaseProtocol]:
+        server = self._imap.get(listener.smtp_max_message_size)
+        if server is None:
+            shared = self._shared
+            server = ImapServer(
+                imap.ImapService(
+                    accounts=shared.accounts,
+                    authenticator=ImapUsers(shared.accounts),
+                    clock=shared.clock,
+                    limiter=imap.Limiter(
+                        connections=shared.connections,
+                        open=shared.open_connections,
+                        failures=shared.login_failures,
+                    ),
+                    hostname=self._hostname(listener),
+                    server_secret=shared.server_secret,
+                    delays=imap.Delays() if shared.delays else imap.NO_DELAYS,
+                    append_limit=listener.smtp_max_message_size,
+                    next_cid=shared.next_number,
+                    sync_flags_at_once=(
+                        self._files.live.config.static.imap_flag_sync == "immediate"
+                    ),
+                )
+            )
+            self._imap[listener.smtp_max_message_size] = server
+        return server.protocol(
+            imap.Listener(
+                name=place.listener,
+                service=place.service,
+                tls=None if tls is None else lambda: tls,
+                implicit_tls=implicit,
+                plaintext_auth_allowed=listener.imap.no_require_starttls,
+            )
+        )
+
+    def _smtp_protocol(
+        self, place: Place, listener: Listener, tls: ServerTLS | None, *, implicit: bool
+    ) -> Callable[[], asyncio.BaseProtocol]:
+        shared = self._shared
+        submission = place.service != "smtp"
+        plain_login = place.service == "submission" and listener.submission.no_require_starttls
+        offered = None if place.service == "smtp" and listener.smtp.no_starttls else tls
+        server = SmtpServer(
+            smtp.SmtpService(
+                hostname=self._hostname(listener),
+                submission=submission,
+                clock=shared.clock,
+                directory=ConfigDirectory(self._files.live),
+                deliverer=StoreDeliverer(shared.accounts),
+                authenticator=shared.accounts,
+                connections=shared.connections,
+                open_connections=shared.open_connections,
+                login_failures=shared.login_failures,
+                spool_folder=shared.shard.spool_folder,
+                server_secret=shared.server_secret,
+                next_number=shared.next_number,
+                make_id=shared.make_id,
+                listener=place.listener,
+                tls=offered,
+                tls_required_auth=submission and not plain_login,
+                tls_required_mail=(
+                    not plain_login if submission else listener.smtp.require_starttls
+                ),
+                max_size=listener.smtp_max_message_size,
+                delays=smtp.Delays() if shared.delays else smtp.NO_DELAYS,
+                special_localparts=shared.special_localparts,
+            )
+        )
+        self._smtp.append(server)
+        return server.protocol(implicit_tls=implicit)

@@ -1,0 +1,194 @@
+"""One worker: everything built from the configuration, run on one uvloop, stopped gracefully.
+
+Stop  new connections are refused, idle ones get BYE or 421, commands in progress finish within a few
+      seconds, then the store makes everything durable and the process ends with 0.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import uvloop
+from msgspec import Struct
+
+from mox._speedups import IMPLEMENTATION
+from mox.base import log as logging
+from mox.base import metrics
+from mox.base.clock import SystemClock
+from mox.base.limits import (
+    CONNECTION_RATE,
+    CONNECTIONS_OPEN,
+    LOGIN_FAILURES_DAY,
+    LOGIN_FAILURES_MINUTE,
+)
+from mox.base.log import get_logger
+from mox.base.ratelimit import Limits, OpenCounter, RateLimiter, Window
+from mox.base.version import mox_version
+from mox.config.live import Config
+from mox.ctl.server import ControlServer
+from mox.imapserver.derive import derive
+from mox.runtime.accounts import Accounts
+from mox.runtime.configfiles import ConfigFiles
+from mox.runtime.control import Control
+from mox.runtime.installation import (
+    RECEIVED_ID_FILE,
+    SERVER_SECRET_FILE,
+    ReceivedIds,
+    connection_ids,
+    read_or_make,
+)
+from mox.runtime.listeners import Bound, bind_places, places
+from mox.runtime.metricshttp import MetricsServer
+from mox.runtime.services import Services, Shared
+from mox.store.credentials import read_credentials
+from mox.store.shard import Shard, open_shard
+
+log = get_logger("worker")
+
+# Threads scanning the index hold the GIL row by row; with Python's default of 5 ms the event loop
+# stalled up to 14 ms, with this 0.9 ms (engine.md section 2.2).
+SWITCH_INTERVAL_S = 0.0005
+CONFIG_POLL_S = 1.0  # spec/config.md section 10
+LOCAL_LIMITS = (1 << 30, 1 << 30, 1 << 30)
+SHARD_FOLDER = Path("shards") / "0"
+
+
+class WorkerOptions(Struct, frozen=True, kw_only=True):
+    """What differs between ``serve`` and ``localserve``."""
+
+    delays: bool = True  # slow down guessing and probing
+    local: bool = False  # everybody is on this machine: connections are not rationed
+    special_localparts: bool = False  # addresses that make errors
+    new_accounts: dict[str, str] = {}  # passwords set where an account has none yet
+    ready: Callable[[], None] | None = None  # called once everything listens
+    supervised: bool = False
+
+
+def run_worker(files: ConfigFiles, options: WorkerOptions, bound: Bound | None = None) -> int:
+    """Serve until stopped; the exit code.    Errors: MoxError when it cannot start.
+
+    Input  bound: sockets that a parent bound; otherwise they are bound here.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    static = files.live.config.static
+    logging.configure(static.log_level, dict(static.package_log_levels))
+    logging.count_lines(metrics.log_line)
+    if bound is None:
+        bound = bind_places(places(static.listeners))
+    try:
+        return uvloop.run(Worker(files, options, bound).run())
+    finally:
+        for _, one in bound:
+            one.close()
+
+
+class Worker:
+    """Made and run once per process."""
+
+    def __init__(self, files: ConfigFiles, options: WorkerOptions, bound: Bound) -> None:
+        self._files = files
+        self._options = options
+        self._bound = bound
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Start, wait for the end, stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        data = self._files.data_dir
+        await asyncio.to_thread(partial(data.mkdir, parents=True, exist_ok=True, mode=0o700))
+        # On the loop: its tasks belong there, and nothing else runs yet.
+        shard = open_shard(data / SHARD_FOLDER, derive)
+        try:
+            await self._serve(shard, data)
+        finally:
+            await shard.close()
+        log.info("worker.stopped")
+        return 0
+
+    async def _serve(self, shard: Shard, data: Path) -> None:
+        accounts = Accounts(shard, self._files.live)
+        await accounts.create_configured()
+        for name, password in self._options.new_accounts.items():
+            if read_credentials(await accounts.account(name)) is None:
+                await accounts.set_password(name, password)
+        services = Services(await self._shared(shard, accounts, data), self._files)
+        metrics_server = MetricsServer()
+        handlers = Control(
+            self._files, shard, accounts, self._stop.set, supervised=self._options.supervised
+        ).handlers()
+        control = ControlServer(data, handlers)
+        polling = asyncio.create_task(self._poll_config(), name="config")
+        try:
+            for place, bound in self._bound:
+                if place.service != "metrics":
+                    await services.start(place, bound)
+            await metrics_server.start(
+                [bound for place, bound in self._bound if place.service == "metrics"]
+            )
+            await services.serve()
+            # Last, so that a second server that cannot start leaves the first one's socket alone.
+            await control.start()
+            self._announce()
+            await self._stop.wait()
+            log.info("worker.stopping")
+        finally:
+            polling.cancel()
+            await control.stop()
+            await services.stop()
+            await metrics_server.stop()
+
+    async def _shared(self, shard: Shard, accounts: Accounts, data: Path) -> Shared:
+        clock = SystemClock()
+        key = await asyncio.to_thread(read_or_make, data / RECEIVED_ID_FILE, 24)
+        secret = await asyncio.to_thread(read_or_make, data / SERVER_SECRET_FILE, 32)
+        numbers = connection_ids(clock.now_ms())
+        return Shared(
+            shard=shard,
+            accounts=accounts,
+            clock=clock,
+            server_secret=secret,
+            connections=RateLimiter(clock, Window(60, self._limit(CONNECTION_RATE))),
+            open_connections=OpenCounter(self._limit(CONNECTIONS_OPEN)),
+            login_failures=RateLimiter(
+                clock,
+                Window(60, self._limit(LOGIN_FAILURES_MINUTE)),
+                Window(86_400, self._limit(LOGIN_FAILURES_DAY)),
+            ),
+            next_number=partial(next, numbers),
+            make_id=ReceivedIds(key).make,
+            delays=self._options.delays,
+            special_localparts=self._options.special_localparts,
+            strict_names=not self._options.local,
+        )
+
+    def _limit(self, limits: Limits) -> Limits:
+        return LOCAL_LIMITS if self._options.local else limits
+
+    def _announce(self) -> None:
+        metrics.set_speedups(IMPLEMENTATION)
+        log.info("worker.ready", version=mox_version(), speedups=IMPLEMENTATION)
+        for place, _ in self._bound:
+            log.info("worker.listening", service=place.service, on=str(place.endpoint))
+        if self._options.ready is not None:
+            self._options.ready()
+
+    async def _poll_config(self) -> None:
+        self._files.live.listen(_log_change)
+        while True:
+            await asyncio.sleep(CONFIG_POLL_S)
+            # A stat is a few microseconds; the file is read only when it changed.
+            self._files.poll()
+
+
+def _log_change(old: Config, new: Config) -> None:
+    log.info(
+        "config.changed",
+        accounts=len(new.domains.accounts),
+        domains=len(new.domains.domains),
+        accounts_before=len(old.domains.accounts),
+    )
