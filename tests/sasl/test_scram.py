@@ -1,18 +1,13 @@
 from base64 import b64decode
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import pytest
 import scramp
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mox.base.errors import Malformed, Refused
 from mox.sasl import MECHANISMS, scram
-from mox.sasl.binding import server_end_point
 from mox.sasl.client import ScramClient
 from mox.sasl.mechanism import (
     Challenge,
@@ -375,35 +370,3 @@ def test_nothing_is_raised_on_any_messages(first: bytes, final: bytes) -> None:
                     assert isinstance(step, Verify)
                     step = exchange.verified(False)
             assert isinstance(step, Failed)
-
-
-def certificate(
-    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
-    algorithm: hashes.HashAlgorithm | None,
-) -> bytes:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime(2024, 1, 1, tzinfo=UTC))
-        .not_valid_after(datetime(2034, 1, 1, tzinfo=UTC))
-    )
-    signed = builder.sign(key, algorithm)  # type: ignore[arg-type]
-    return signed.public_bytes(serialization.Encoding.DER)
-
-
-@pytest.mark.rfc("5929 §4.1")
-def test_the_end_point_hash_is_that_of_the_signature() -> None:
-    import hashlib
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    der = certificate(key, hashes.SHA384())
-    assert server_end_point(der) == hashlib.sha384(der).digest()
-    der = certificate(key, hashes.SHA256())
-    assert server_end_point(der) == hashlib.sha256(der).digest()
-    assert server_end_point(certificate(ed25519.Ed25519PrivateKey.generate(), None)) is None
-    with pytest.raises(Malformed):
-        server_end_point(b"not a certificate")

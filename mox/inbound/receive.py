@@ -1,0 +1,136 @@
+"""Message data on its way in: line ends repaired, sizes watched, large ones to a file.
+
+Source  spec/smtp-server.md section 6, spec/message.md section 1.
+Laws    never more than ``MESSAGE_IN_MEMORY`` and one batch in memory; disk only from a thread; a
+        message that cannot be kept is still read to its end.
+"""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mox.base.limits import HEADER_PARSE, MESSAGE_IN_MEMORY
+from mox.message.lines import ToCRLF
+from mox.store.blobs.base import SpoolFile
+from mox.store.content import Spool
+
+BATCH: Final = 256 * 1024  # bytes given to a thread at once
+
+_RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+# RFC 5322 §2.2: a message may end with its header section, without an empty line.
+_HEADER_ONLY = re.compile(rb"(?:[!-9;-~]++[ \t]*+:[^\r\n]*+\r\n|[ \t][^\r\n]*+\r\n)*+")
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A complete message."""
+
+    content: bytes | SpoolFile
+    size: int  # bytes
+    has_8bit: bool
+    has_separator: bool  # an empty line ends the header section
+    header: bytes  # the header section with its empty line, as far as HEADER_PARSE
+
+    @property
+    def received_fields(self) -> int:
+        """How many servers it came through.    RFC 5321 §6.3."""
+        return len(_RECEIVED.findall(self.header))
+
+    @property
+    def lacks_separator(self) -> bool:
+        """An empty line must go before it, so that nobody takes its text for header fields."""
+        if self.has_separator:
+            return False
+        complete = len(self.header) == self.size and self.size > 0
+        return not (complete and _HEADER_ONLY.fullmatch(self.header))
+
+
+class Receiver:
+    """Takes the chunks of one message.    Made before 354, so that a full disk is told in time."""
+
+    __slots__ = (
+        "_batch",
+        "_batched",
+        "_header",
+        "_header_done",
+        "_lines",
+        "_max_size",
+        "_spool",
+        "failure",
+        "too_big",
+    )
+
+    def __init__(self, folder: Path, max_size: int) -> None:
+        self._spool = Spool(folder)
+        self._max_size = max_size
+        self._lines = ToCRLF()
+        self._batch: list[bytes] = []
+        self._batched = 0
+        self._header = bytearray()
+        self._header_done = False
+        self.too_big = False
+        self.failure: OSError | None = None
+
+    async def write(self, chunk: bytes) -> None:
+        """Take a chunk.    Raises nothing: see ``too_big`` and ``failure`` at the end."""
+        if self.too_big or self.failure is not None:
+            return
+        chunk = self._lines.feed(chunk)
+        if self._lines.size > self._max_size:
+            self.too_big = True
+            await self.discard()
+            return
+        self._watch_header(chunk)
+        self._batch.append(chunk)
+        self._batched += len(chunk)
+        if self._batched >= BATCH:
+            await self._spill()
+
+    async def finish(self) -> Received:
+        """The message; its file is the caller's.    Errors: OSError.    Input: neither flag is set."""
+        await self._spill()
+        if self.failure is not None:
+            raise self.failure
+        content = self._spool.finish()
+        return Received(
+            content=content,
+            size=self._lines.size,
+            has_8bit=self._lines.has_8bit,
+            has_separator=self._lines.has_separator,
+            header=bytes(self._header),
+        )
+
+    async def discard(self) -> None:
+        """Forget everything; may be called at any time, also after ``finish``."""
+        self._batch.clear()
+        self._batched = 0
+        await asyncio.to_thread(self._spool.discard)
+
+    async def _spill(self) -> None:
+        data = b"".join(self._batch)
+        self._batch.clear()
+        self._batched = 0
+        try:
+            if self._spool.size + len(data) <= MESSAGE_IN_MEMORY:
+                self._spool.write(data)  # memory only
+            else:
+                await asyncio.to_thread(self._spool.write, data)
+        except OSError as e:
+            self.failure = e
+            await self.discard()
+
+    def _watch_header(self, chunk: bytes) -> None:
+        if self._header_done:
+            return
+        start = max(0, len(self._header) - 3)
+        self._header += chunk
+        if self._header.startswith(b"\r\n"):
+            end = 2
+        else:
+            found = self._header.find(b"\r\n\r\n", start)
+            end = found + 4 if found >= 0 else HEADER_PARSE
+        if end <= len(self._header):
+            del self._header[end:]
+            self._header_done = True

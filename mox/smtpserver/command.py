@@ -1,0 +1,62 @@
+"""A command of the table: what it needs before it runs, and what runs it."""
+
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mox.smtp import replies
+from mox.smtp.reply import Reply
+
+if TYPE_CHECKING:
+    from mox.smtpserver.session import Session
+
+
+class Need(Enum):
+    """A condition on the state, checked in the order in which a command lists them."""
+
+    HELLO = "EHLO or HELO was said"
+    LOGIN = "logged in, on submission ports"
+    TRANSACTION = "MAIL was accepted"
+    NO_TRANSACTION = "no transaction is open"
+    RECIPIENTS = "a recipient was accepted"
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of COMMANDS.
+
+    ``run`` gets the arguments with their leading space, parses them completely before it does
+    anything, and returns the reply, None when all is said.  Errors  CommandError, Rejected, Hangup, those of the store.
+    """
+
+    verb: bytes
+    run: Callable[["Session", bytes], Awaitable[Reply | None]]
+    needs: tuple[Need, ...] = ()
+
+
+def unmet(session: "Session", needs: tuple[Need, ...]) -> Reply | None:
+    """The refusal for the first need that is not met.    spec/smtp-server.md section 12."""
+    for need in needs:
+        refusal = _refusal(session, need)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def _refusal(session: "Session", need: Need) -> Reply | None:
+    transaction = session.transaction
+    met, refusal = {
+        Need.HELLO: (session.hello is not None, replies.HELLO_FIRST),
+        Need.LOGIN: (
+            not session.service.submission or session.account != "",
+            replies.AUTH_REQUIRED,
+        ),
+        Need.TRANSACTION: (transaction is not None, replies.MISSING_MAIL),
+        Need.NO_TRANSACTION: (transaction is None, replies.ALREADY_MAIL),
+        Need.RECIPIENTS: (
+            transaction is not None and bool(transaction.recipients),
+            replies.MISSING_RCPT,
+        ),
+    }[need]
+    return None if met else refusal

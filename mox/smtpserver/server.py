@@ -1,0 +1,80 @@
+"""The connections of one kind of port: made, counted, ended.    Listening is the runtime's."""
+
+import asyncio
+from collections.abc import Callable
+
+from mox.base import metrics
+from mox.base.limits import SMTP_STOP_GRACE
+from mox.base.log import get_logger
+from mox.smtpserver.connection import Connection, PlainProtocol, TLSProtocol
+from mox.smtpserver.service import SmtpService
+from mox.smtpserver.session import Session
+
+log = get_logger("smtpserver")
+
+
+class SmtpServer:
+    """Runs a session for every connection.
+
+    For ``loop.create_server(server.protocol(), sock=...)``, and with ``ssl=`` for ports that begin
+    with TLS: ``server.protocol(implicit_tls=True)``.
+    """
+
+    __slots__ = ("_running", "_service", "_stopping")
+
+    def __init__(self, service: SmtpService) -> None:
+        self._service = service
+        self._running: dict[asyncio.Task[None], Connection] = {}
+        self._stopping = False
+
+    def __len__(self) -> int:
+        """Connections open now."""
+        return len(self._running)
+
+    def protocol(
+        self, *, implicit_tls: bool = False
+    ) -> Callable[[], asyncio.Protocol | asyncio.BufferedProtocol]:
+        """The factory of protocol objects."""
+        if implicit_tls:
+            return lambda: TLSProtocol(self._begin)
+        return lambda: PlainProtocol(self._begin)
+
+    async def stop(self, grace_s: float = SMTP_STOP_GRACE) -> None:
+        """Say 421 to idle clients, let commands finish for a while, then end what is left."""
+        self._stopping = True
+        for connection in self._running.values():
+            connection.stop()
+        if not self._running:
+            return
+        _, late = await asyncio.wait(self._running, timeout=grace_s)
+        for task in late:
+            connection = self._running[task]
+            log.warn("smtp.cut_off", remote=connection.remote_ip)
+            connection.abort()
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def _begin(self, transport: asyncio.Transport) -> Connection:
+        connection = Connection(transport, self._service.tls)
+        if self._stopping:
+            connection.stop()
+        task = asyncio.get_running_loop().create_task(self._run(connection))
+        self._running[task] = connection
+        task.add_done_callback(self._forget)
+        return connection
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+
+    async def _run(self, connection: Connection) -> None:
+        gauge = metrics.CONNECTIONS_OPEN.labels("smtp", self._service.listener)
+        gauge.inc()
+        try:
+            await Session(self._service, connection).run()
+            await connection.close()
+        except Exception as e:
+            metrics.unhandled("smtpserver")
+            log.error("smtp.broken_connection", e, remote=connection.remote_ip)
+            connection.abort()
+        finally:
+            gauge.dec()

@@ -1,0 +1,101 @@
+"""What all SMTP sessions of a listener share, put together by the runtime."""
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from mox.base.clock import Clock
+from mox.base.limits import MESSAGE_SIZE
+from mox.base.ratelimit import OpenCounter, RateLimiter
+from mox.inbound.deliver import Deliverer
+from mox.inbound.recipients import Directory
+from mox.sasl.mechanism import Credentials
+
+
+class Login(Protocol):
+    """Who logs in with an address."""
+
+    @property
+    def account(self) -> str:
+        """Name of the account."""
+        ...
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """None when no password was set."""
+        ...
+
+    @property
+    def disabled(self) -> str:
+        """Why no login is possible, or empty."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Knows the users."""
+
+    async def login(self, username: str) -> Login | None:
+        """A user by full address in NFC, None when there is none.    Errors: those of the store."""
+        ...
+
+    async def verify(self, check: Callable[[], bool]) -> bool:
+        """Run a slow password check without blocking the event loop."""
+        ...
+
+
+class ServerTLS(Protocol):
+    """Certificates of a listener."""
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """For the next handshake."""
+        ...
+
+    def end_point_binding(self, connection: ssl.SSLObject) -> bytes | None:
+        """Channel binding tls-server-end-point (RFC 5929 §4.1), None where there is none."""
+        ...
+
+
+class Delays(msgspec.Struct, frozen=True, kw_only=True):
+    """Waits that slow down guessing and probing, in seconds."""
+
+    slow_read_s: float = 1.0  # before each read in slow mode
+    slow_write_s: float = 1.0  # between bytes written in slow mode
+    failed_login_s: float = 1.0  # times (failures - 3), before a further try
+    unknown_recipients_s: float = 5.0  # before the reply when nobody has any of the addresses
+
+
+NO_DELAYS = Delays(slow_read_s=0, slow_write_s=0, failed_login_s=0, unknown_recipients_s=0)
+
+
+class SmtpService(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of port and everything behind it."""
+
+    hostname: str  # A-labels; in the greeting and in Received
+    submission: bool  # for our users: they must log in; otherwise from other servers
+    clock: Clock
+    directory: Directory
+    deliverer: Deliverer
+    authenticator: Authenticator
+    connections: RateLimiter
+    open_connections: OpenCounter
+    login_failures: RateLimiter  # shared by all protocols
+    spool_folder: Path  # of the store, on its file system
+    server_secret: bytes  # the same over restarts: salts of users who do not exist
+    next_number: Callable[[], int]  # of connections, unique over restarts
+    make_id: Callable[[int], str]  # number of a connection → id in replies and Received
+    listener: str = ""  # name, for logs and metrics
+    tls: ServerTLS | None = None
+    tls_required_auth: bool = False  # no password mechanisms without TLS
+    tls_required_mail: bool = False  # no recipients without TLS
+    max_size: int = MESSAGE_SIZE  # bytes of a message
+    delays: Delays = Delays()
+    special_localparts: bool = False  # localserve: addresses that make errors
+
+    @property
+    def kind(self) -> str:
+        """For metrics."""
+        return "submit" if self.submission else "deliver"
