@@ -317,7 +317,7 @@ def format_fetch(
     """
     cdef Style style
     cdef Output out = Output(NULL, 0, 0)
-    cdef bytes_at extra = bytes_at(NULL, 0)
+    cdef bytes_at extra = bytes_at(b"", 0)
     cdef tuple names = tuple(keyword_names)
     cdef Py_ssize_t i = start
     cdef Py_ssize_t stop = slots.shape[0]
@@ -367,7 +367,7 @@ def format_items(
     """
     cdef Style style
     cdef Output out = Output(NULL, 0, 0)
-    cdef bytes_at extra = bytes_at(NULL, 0)
+    cdef bytes_at extra = bytes_at(b"", 0)
     cdef tuple names = tuple(keyword_names)
     cdef Py_ssize_t room
     cdef bytes text
