@@ -41,6 +41,7 @@ class Input:
     ) -> None:
         self.reader = Reader()
         self.unfinished = False  # the end of the command being run was not read yet
+        self._announced = False  # a message literal waits to be taken or refused
         self._wire = wire
         self._write = write
         self._flush = flush
@@ -61,7 +62,7 @@ class Input:
                     self.unfinished = False
                     self._paused = event.name in PAUSE_AFTER
                 elif isinstance(event, LiteralStart):
-                    self.unfinished = True
+                    self.unfinished = self._announced = True
                 elif isinstance(event, (Refused, Problem)):
                     self.unfinished = False
                 return event
@@ -80,7 +81,7 @@ class Input:
     def reset(self) -> None:
         """Begin anew, as on a new connection."""
         self.reader = Reader()
-        self.unfinished = self._paused = self._reading_line = False
+        self.unfinished = self._paused = self._reading_line = self._announced = False
 
     def resume(self) -> None:
         """The command is answered: read on."""
@@ -122,6 +123,7 @@ class Input:
 
         Where the sink fails the rest is read and thrown away, then its error is raised.
         """
+        self._announced = False
         self.reader.accept_stream()
         if literal.sync:
             self._write(CONTINUE)
@@ -164,8 +166,11 @@ class Input:
     async def skip_rest(self) -> None:
         """Read to the end of a command that was refused.    Errors: Bye when it is too long."""
         while self.unfinished:
+            if self._announced:
+                self._announced = False
+                self.reader.refuse()
             event = await self.next(IMAP_TIMEOUT_LITERAL)
-            if isinstance(event, (LiteralStart, Continue)):
+            if isinstance(event, Continue):
                 self.reader.refuse()
             elif isinstance(event, (Refused, Problem)):
                 if event.fatal:

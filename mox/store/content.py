@@ -25,6 +25,7 @@ class Kind:
     PART = 4  # the part tree, for sections
     PREVIEW = 5  # the first words, UTF-8
     ENVELOPE_UTF8 = 6  # IMAP ENVELOPE with decoded values, only where it differs
+    HAS_NUL = 7  # there only where the content holds a NUL, which text may not
 
 
 Buffer = bytes | mmap.mmap

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from mox.base.errors import Broken
 from mox.base.log import get_logger
+from mox.message.buffer import Buffer as Content
 from mox.store.account import Account
 from mox.store.content import Buffer, map_file
 from mox.store.engine.base import Family
@@ -98,8 +99,12 @@ async def content(account: Account, file: int) -> Buffer | None:
     return (await account.shard.in_thread(read_contents, account, [file]))[0]
 
 
-async def piece(account: Account, content: Buffer, start: int, end: int) -> bytes:
+async def piece(account: Account, content: Content, start: int, end: int) -> bytes:
     """A piece of a content; of a mapped one read in a thread, as a page fault would stop the loop."""
     if isinstance(content, bytes):
         return content[start:end]
-    return await account.shard.in_thread(content.__getitem__, slice(start, end))
+    return await account.shard.in_thread(_copied, content, start, end)
+
+
+def _copied(content: Content, start: int, end: int) -> bytes:
+    return bytes(content[start:end])

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.imaphouse import Client, House, derived_nothing
+from support.imaphouse import Client, House
 
 from mox.base import metrics
 from mox.base.clock import FrozenClock
+from mox.imapserver.derive import derive
 from mox.store.shard import memory_shard
 
 
@@ -15,7 +16,7 @@ from mox.store.shard import memory_shard
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     unhandled = metrics.unhandled_total()
     clock = FrozenClock()
-    shard = memory_shard(tmp_path, derived_nothing, clock=clock)
+    shard = memory_shard(tmp_path, derive, clock=clock)
     await shard.create_account("mox")
     made = House(shard, clock)
     yield made

@@ -5,12 +5,16 @@ from typing import Final
 from mox.base.table import Table
 from mox.imapserver.command import AnyCommand
 from mox.imapserver.commands import (
+    append,
     authenticate,
     capability,
     close,
+    copy,
     create,
     delete,
     enable,
+    expunge,
+    fetch,
     identify,
     idle,
     list,
@@ -19,19 +23,25 @@ from mox.imapserver.commands import (
     namespace,
     noop,
     rename,
+    search,
     select,
     starttls,
     status,
+    store,
     subscribe,
 )
 
 _MODULES = (
+    append,
     authenticate,
     capability,
     close,
+    copy,
     create,
     delete,
     enable,
+    expunge,
+    fetch,
     identify,
     idle,
     list,
@@ -40,9 +50,11 @@ _MODULES = (
     namespace,
     noop,
     rename,
+    search,
     select,
     starttls,
     status,
+    store,
     subscribe,
 )
 
