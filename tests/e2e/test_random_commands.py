@@ -31,6 +31,8 @@ NEEDED = (
 def test_eight_sessions_never_see_anything_go_backwards(imap_server: Server) -> None:
     tolerated = TOLERATED.get(imap_server.name, frozenset())
     soak = Soak(imap_server, "Soak", sessions=8, seed=SEED, tolerated=tolerated)
-    counts = soak.run(SECONDS, phases=max(3, int(SECONDS / 5)))
+    # Dovecot runs to show that the model is right, which takes less time than showing that we are.
+    seconds = min(SECONDS, 3) if imap_server.name == "dovecot" else SECONDS
+    counts = soak.run(seconds, phases=max(3, int(seconds / 5)))
     assert not soak.shared.faults, "\n".join(soak.shared.faults)
     assert not [name for name in NEEDED if not counts[name]], counts
