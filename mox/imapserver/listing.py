@@ -24,7 +24,7 @@ def list_line(
         extended.append(b'"CHILDINFO" ("SUBSCRIBED")')
     if old_name:
         # RFC 9051 §6.3.9.7
-        extended.append(b'"OLDNAME" (%b)' % session.encode_name(old_name))
+        extended.append(b'"OLDNAME" (%b)' % session.encode_name(old_name, bare=False))
     line = b'* %b (%b) "/" %b' % (kind, b" ".join(attributes), session.encode_name(name))
     if extended:
         line += b" (" + b" ".join(extended) + b")"

@@ -12,7 +12,7 @@ from mox.base.limits import (
     IMAP_TIMEOUT_BEFORE_LOGIN,
 )
 from mox.base.log import Logger, get_logger
-from mox.imap import mailboxname
+from mox.imap import mailboxname, writer
 from mox.imapserver.command import State
 from mox.imapserver.input import Input
 from mox.imapserver.service import ImapService, Listener, Login
@@ -164,9 +164,12 @@ class Session:
         """A mailbox name from the client.    Errors: BadMailboxName."""
         return mailboxname.decode(raw, utf8=self.utf8)
 
-    def encode_name(self, name: str) -> bytes:
-        """A mailbox name for the client: atom, quoted or literal."""
-        return mailboxname.encode(name, utf8=self.utf8)
+    def encode_name(self, name: str, *, bare: bool = True) -> bytes:
+        """A mailbox name for the client: atom (where ``bare``), quoted or literal."""
+        if bare:
+            return mailboxname.encode(name, utf8=self.utf8)
+        raw = name.encode("utf-8") if self.utf8 else mailboxname.encode_utf7(name)
+        return writer.string(raw, utf8=self.utf8)
 
     # Output
 

@@ -10,7 +10,8 @@
     A< a1 OK …
     A closed                              the server ended the connection
 
-``…`` is anything, ``↵`` a CRLF (in literals and lines that hold one).  Neighbouring lines marked
+``…`` is anything, ``↵`` a CRLF (in literals and lines that hold one), ``␠`` a space that would not be
+seen at the end of a line.  Neighbouring lines marked
 ``[any order]`` come in any order; ``[may]`` lines need not come.  What is not expected must not come.
 Connections are logged in when they are first named, unless ``given A is a stranger``.
 """
@@ -208,4 +209,4 @@ def _together(first: Step, step: Step) -> bool:
 
 
 def _bytes(text: str) -> bytes:
-    return text.replace("↵", "\r\n").encode("utf-8")
+    return text.replace("↵", "\r\n").replace("␠", " ").encode("utf-8")
