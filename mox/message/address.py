@@ -58,6 +58,8 @@ class Address(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 GROUP_END = Address()
 
+_NO_WORDS = (b"<", b"@", b",", b":", b";", b")")
+_ROUTE = re.compile(rb"@[^@,]+(?:,@[^@,]+)*")
 _TIES = (b".", b",")  # RFC 5322 §4.4: a comma only inside a route
 
 _Word: TypeAlias = tuple[str, bytes]  # kind of token, text
@@ -351,16 +353,15 @@ class _Angle:
         """One of ``<@,:;.)``; the last "@" divides, what came before it belongs to the left."""
         if text == b"@":
             if self.host is not None:
-                self.is_faulty = True
                 self.words += [("atom", b"@"), *[("atom", part) for part in self.host]]
             self.host = []
         elif text == b":" and self.host is not None and self._is_route():
             # RFC 5322 §4.4: obs-route = "@" domain *("," "@" domain) ":"
             left = b"".join(word for kind, word in self.words if kind != "space")
             self.route = left + b"@" + b"".join(self.host)
+            self.is_faulty = self.is_faulty or not _ROUTE.fullmatch(self.route)
             self.words, self.host = [], None
         else:
-            self.is_faulty = self.is_faulty or text != b"."
             self.word("atom", text)
 
     def _is_route(self) -> bool:
@@ -372,7 +373,8 @@ class _Angle:
         """The element that this makes; an empty ``<>`` is one without mailbox and host."""
         if self.host is None:
             return Address(name, self.route, _phrase(self.words), b"")
-        if _last_local(self.words)[0]:
+        texts = [*self.host, *[word for _, word in self.words]]
+        if _last_local(self.words)[0] or any(text in _NO_WORDS for text in texts):
             self.is_faulty = True
         return Address(name, self.route, _local(self.words), b"".join(self.host))
 

@@ -28,6 +28,9 @@ _OURS = {
     "unknown-8bit": "",
     "x-user-defined": "",
 }
+_NO_MAIL = frozenset(
+    {"idna", "punycode", "undefined", "mbcs", "oem", "unicode-escape", "raw-unicode-escape"}
+)
 
 
 @lru_cache(maxsize=256)
@@ -43,9 +46,7 @@ def codec(name: bytes) -> str | None:
         return None
     # base64, zlib and the like are codecs too; idna and punycode are slow on long input
     is_text = getattr(info, "_is_text_encoding", True)
-    if not is_text or info.name in ("idna", "punycode", "undefined", "mbcs", "oem"):
-        return None
-    if info.name in ("unicode_escape", "raw_unicode_escape"):
+    if not is_text or info.name.replace("_", "-") in _NO_MAIL:
         return None
     return info.name
 

@@ -92,7 +92,10 @@ def format_date(utc_ms: int, zone_minutes: int = 0) -> str:
     """
     if abs(zone_minutes) >= 24 * 60:
         raise ValueError("zone of a day or more")
-    days, rest = divmod(utc_ms + zone_minutes * 60_000, _DAY_MS)
+    local_ms = utc_ms + zone_minutes * 60_000
+    if not _is_sane(local_ms):
+        raise ValueError("year outside of 1 to 9999")
+    days, rest = divmod(local_ms, _DAY_MS)
     day = date.fromordinal(days + _EPOCH)
     seconds = rest // 1000
     hours, minutes = divmod(abs(zone_minutes), 60)

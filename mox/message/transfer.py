@@ -23,6 +23,7 @@ _NEITHER = bytes(sorted(set(range(256)) - set(_ALPHABET) - set(b"=")))
 _CHUNK = 256 * 1024  # bytes decoded at a time where only the size is wanted
 # The look-behind starts a match only where a run of space starts: linear on long runs.
 _TRAILING_SPACE = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
+_LONE_EQUALS = re.compile(rb"=(?==)")
 
 
 def name(raw: bytes) -> bytes:
@@ -55,6 +56,8 @@ def _base64(raw: bytes) -> bytes:
 def _quoted_printable(raw: bytes) -> bytes:
     if b" \r" in raw or b" \n" in raw or b"\t\r" in raw or b"\t\n" in raw or raw[-1:] in b" \t":
         raw = _TRAILING_SPACE.sub(b"", raw)
+    if b"==" in raw:  # binascii would drop one of them
+        raw = _LONE_EQUALS.sub(b"=3D", raw)
     return binascii.a2b_qp(raw)
 
 
