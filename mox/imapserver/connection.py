@@ -161,6 +161,7 @@ class SocketWire:
 
     def hold(self) -> bytes:
         """Receive nothing more until ``start_tls``; what was received and not taken."""
+        self._reading = False
         self._live.pause_reading()
         data = b"".join(self._chunks)
         self._chunks.clear()
@@ -223,6 +224,7 @@ class SocketWire:
         self._cancel_timer()
         if self._transport is not None:
             self._transport.abort()
+        self.lost()  # after a failed handshake nobody else says so
 
     @property
     def _live(self) -> asyncio.Transport:

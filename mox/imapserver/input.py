@@ -38,6 +38,7 @@ class Input:
         write: Callable[[bytes], None],
         flush: Callable[[], Awaitable[None]],
         before_read: Callable[[], Awaitable[None]],
+        stopping: Callable[[], bool],
     ) -> None:
         self.reader = Reader()
         self.unfinished = False  # the end of the command being run was not read yet
@@ -46,13 +47,14 @@ class Input:
         self._write = write
         self._flush = flush
         self._before_read = before_read
+        self._stopping = stopping
         self._paused = False
         self._reading_line = False
 
     async def next(self, timeout_s: float) -> Event | None:
         """The next event; PAUSED when no more can be read; None when poked.
 
-        Errors  TimedOut, ConnectionClosed.
+        Errors  Bye when the server stops; TimedOut, ConnectionClosed.
         """
         reader = self.reader
         while True:
@@ -67,6 +69,8 @@ class Input:
                     self.unfinished = False
                 return event
             if not await self._fill(timeout_s):
+                if self._stopping():
+                    raise Bye("shutting down")
                 return None
 
     async def _fill(self, timeout_s: float) -> bool:
@@ -94,9 +98,8 @@ class Input:
 
         Errors  Bad for an overlong one; Bye when the server stops; TimedOut, ConnectionClosed.
         """
-        found = await self.poll_line(timeout_s)
-        if found is None:
-            raise Bye("shutting down")  # nothing else pokes a command that waits for a line
+        while (found := await self.poll_line(timeout_s)) is None:
+            pass  # poked by changes that wait for the next command
         return found
 
     async def poll_line(self, timeout_s: float) -> bytes | None:

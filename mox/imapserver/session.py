@@ -35,7 +35,9 @@ class Session:
         self.listener = listener
         self.wire = wire
         self.log: Logger = get_logger("imapserver").bind(cid=cid, remote=wire.remote_address)
-        self.input = Input(wire, self.write, self.drain, self._before_read)
+        self.input = Input(
+            wire, self.write, self.drain, self._before_read, lambda: service.stopping
+        )
         self.account: Account | None = None
         self.login: Login | None = None
         self.username = ""

@@ -10,7 +10,7 @@ from mox.imapserver.serve import serve
 from mox.imapserver.service import NO_DELAYS, ImapService, Limiter, Listener, Login
 from mox.imapserver.session import Session
 from mox.sasl.mechanism import NO_BINDINGS, CramSecret, ScramSecret
-from mox.store.content import Buffer, NewMessage
+from mox.store.content import NewMessage
 from mox.store.messages import append
 from mox.store.shard import Shard
 from mox.store.verify import verify_account
@@ -216,10 +216,6 @@ class Client:
         await asyncio.wait_for(self.task, WAIT_S)
 
 
-def derived_nothing(_content: Buffer) -> dict[int, bytes]:
-    return {}
-
-
 class House:
     """A server with one account, its clients, and what a test may change before they connect."""
 
@@ -237,6 +233,7 @@ class House:
         )
         self.listener = Listener(name="test", plaintext_auth_allowed=True)
         self.clients: list[Client] = []
+        self.unhandled_expected = 0  # errors that a test provokes
 
     async def connect(
         self,

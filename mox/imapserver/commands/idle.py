@@ -15,8 +15,6 @@ async def _idle(session: Session, _nothing: None) -> Done:
             line = await session.input.poll_line(session.timeout_s)
             if line is not None:
                 break
-            if session.service.stopping:
-                raise Bye("shutting down")
     finally:
         session.idling = False
     if line.upper() != b"DONE":
