@@ -16,6 +16,7 @@ from mox._speedups import Columns, ranges_of
 if TYPE_CHECKING:
     from mox.store.mailbox import Mailbox
 
+MODSEQ_MAX = (1 << 63) - 1  # RFC 7162 §7
 Ranges = list[tuple[int, int]]
 
 
@@ -67,6 +68,10 @@ class View:
     def own(self, modseq: int) -> None:
         """The session made this change set and tells its client itself."""
         self._own.add(modseq)
+
+    def changed_by_others(self) -> "array[int]":
+        """Slots whose newest change was made elsewhere and not polled yet, durable or not."""
+        return self._without_own(self.columns.changed(self.limit, self.seen, MODSEQ_MAX))
 
     def seq(self, slot: int) -> int:
         """Sequence number of a visible slot."""

@@ -36,5 +36,5 @@ def test_a_long_keyword_is_refused_not_ungrammatical() -> None:
 
 def test_the_order_shown() -> None:
     shown = flags.format_list(bits.DELETED | bits.SEEN | bits.JUNK, ["x"], recent=True)
-    assert shown == rb"(\Seen \Deleted $Junk \Recent x)"
+    assert shown == rb"(\Recent \Seen \Deleted $Junk x)"
     assert flags.format_list(0) == b"()"

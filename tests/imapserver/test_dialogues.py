@@ -16,6 +16,7 @@ FILES = sorted(FOLDER.rglob("*.dialog"))
 
 _MAILBOX = re.compile(r"mailbox (\S+)(?: with ([0-9]+) messages?)?")
 _STRANGER = re.compile(r"([A-Z]) is a stranger")
+_SAYS = re.compile(r"([A-Z]) says (.+)")  # before the dialogue; the answers are not looked at
 
 
 @pytest.mark.parametrize("bytewise", [False, True], ids=["lines", "bytes"])
@@ -25,18 +26,25 @@ _STRANGER = re.compile(r"([A-Z]) is a stranger")
 async def test_dialogue(house: House, path: Path, bytewise: bool) -> None:
     dialogue = parse(path)
     strangers: set[str] = set()
+    said: dict[str, list[str]] = {}
     for given in dialogue.givens:
         if match := _MAILBOX.fullmatch(given):
             await _make(house, match[1], int(match[2] or 0))
         elif match := _STRANGER.fullmatch(given):
             strangers.add(match[1])
+        elif match := _SAYS.fullmatch(given):
+            said.setdefault(match[1], []).append(match[2])
         elif given == "no passwords without tls":
             house.listener = Listener(name="test")
         else:
             pytest.fail(f"{path}: unknown given {given!r}")
 
     async def open_peer(who: str) -> Peer:
-        return await house.connect(login=who not in strangers, bytewise=bytewise)
+        client = await house.connect(login=who not in strangers, bytewise=bytewise)
+        for line in said.get(who, ()):
+            answers = await client.command(b"given " + line.encode())
+            assert answers[-1].startswith(b"given OK "), answers
+        return client
 
     await Runner(dialogue, open_peer).run()
 

@@ -104,7 +104,7 @@ async def _store(session: Session, arguments: _Arguments, *, uid: bool) -> Done:
 
 def _behind(view: View, slots: "array[int]") -> "array[int]":
     """Those that others changed without this client having been told."""
-    changed = view.columns.changed(view.limit, view.seen, (1 << 63) - 1)
+    changed = view.changed_by_others()
     return intersect(changed, slots) if changed else changed
 
 
