@@ -118,7 +118,7 @@ def _read(value: bytes, tokens: int = 0) -> "_Reader":
         if plain is not None and (plain[3] is None) == (plain[6] is None):
             quoted, words = plain[1], plain[2]
             name = quoted if quoted is not None else words and b" ".join(words.split())
-            out.append(Address(name and name.strip() or None, None, plain[4], plain[5]))
+            out.append(Address(name and name.strip(b" \t") or None, None, plain[4], plain[5]))
             pos = plain.end()
         else:
             pos = reader.element(pos)
@@ -398,7 +398,7 @@ def _phrase(words: list[_Word]) -> bytes:
             out.append(unquote(text))
         else:
             out.append(text)
-    return b"".join(out).strip(b" ")
+    return b"".join(out).strip(b" \t")
 
 
 def _last_local(words: list[_Word]) -> tuple[list[_Word], list[_Word]]:

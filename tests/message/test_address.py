@@ -36,6 +36,7 @@ GRAMMATICAL = {
     b'"Joe" "Q" Public<a@b>': [one(b"a", b"b", b"Joe Q Public")],
     b"John Q. Public <a@b>": [one(b"a", b"b", b"John Q. Public")],
     b'"" <a@b>': [one(b"a", b"b")],
+    b'"\t"t <a@b>': [one(b"a", b"b", b"t")],
     b"": [],
     b" \r\n ": [],
     # local parts are quoted only where they must be
