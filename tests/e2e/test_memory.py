@@ -73,6 +73,15 @@ def send_until_refused(sock: socket.socket, chunk: bytes, total: int) -> int:
     return sent
 
 
+def is_ended_by(server_has_seconds: float, sock: socket.socket) -> bool:
+    """Send without end.   The server may read on for a moment, so that its last word arrives."""
+    until = time.monotonic() + server_has_seconds
+    while time.monotonic() < until:
+        if send_until_refused(sock, b"x" * 65536, 16 * MIB) < 16 * MIB:
+            return True
+    return False
+
+
 def everything_said(sock: socket.socket, seconds: float = 10.0) -> bytes:
     """What comes until the end of the connection, or until nothing comes any more."""
     sock.settimeout(seconds)
@@ -112,7 +121,7 @@ def test_a_literal_of_four_gigabytes_before_login(server: Mox) -> None:
     with connect(HOST, server.port("imap"), 20) as sock:
         sock.recv(4096)
         sock.sendall(b"a LOGIN {4294967295+}\r\n")
-        assert send_until_refused(sock, b"x" * 65536, 256 * MIB) < 256 * MIB
+        assert is_ended_by(30.0, sock)
 
 
 @pytest.mark.rfc("9051 §7.5.3")
@@ -146,13 +155,13 @@ def test_an_endless_imap_line(server: Mox, login: bool) -> None:
         sock.recv(4096)
     with sock:
         sock.sendall(b"a NOOP ")
-        assert send_until_refused(sock, b"x" * 65536, 256 * MIB) < 256 * MIB
+        assert is_ended_by(30.0, sock)
 
 
 def test_an_endless_smtp_line(server: Mox) -> None:
     with connect(HOST, server.port("smtp"), 20) as sock:
         sock.recv(4096)
-        assert send_until_refused(sock, b"x" * 65536, 256 * MIB) < 256 * MIB
+        assert is_ended_by(30.0, sock)
 
 
 def test_an_endless_line_of_smtp_data(server: Mox) -> None:

@@ -77,7 +77,7 @@ def test_curl_reads_a_message(imap_server: Server, mailbox: str, way: str) -> No
 def test_what_swaks_sends_curl_reads(
     mox: Mox, service: str, options: list[str], way: str, request: pytest.FixtureRequest
 ) -> None:
-    token = f"swaks-{request.node.callspec.id}"
+    token = f"swaks-{request.node.callspec.id}-end"
     extra = list(options)
     if service != "smtp":
         extra += ["--auth-user", USER, "--auth-password", PASSWORD]

@@ -309,7 +309,9 @@ class Model:
             self._forget(uid)
         self.uids = list(now)
         self.known = {uid: known for uid, known in self.known.items() if uid in set(now)}
+        # The HIGHESTMODSEQ among them stands before the news, and counts from their end on.
         for response in responses:
             if response.kind == b"FETCH":
                 self._fetch(response, solicited=False)
+        for response in responses:
             self.codes(response)

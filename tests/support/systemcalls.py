@@ -19,9 +19,8 @@ from support.counterparts import program
 WRITES = ("write", "writev", "pwrite64", "pwritev", "pwritev2")
 SENDS = ("write", "writev", "sendto", "sendmsg")
 SYNCS = ("fdatasync", "fsync")
-TRACED = sorted(
-    {*WRITES, *SENDS, *SYNCS, "sync_file_range", "io_uring_enter", "rename", "renameat2"}
-)
+RENAMES = ("rename", "renameat2", "link", "linkat")
+TRACED = sorted({*WRITES, *SENDS, *SYNCS, *RENAMES})
 
 _LINE = re.compile(r"(\d+) +(.*)", re.DOTALL)
 _CALL = re.compile(r"(\w+)\((.*)", re.DOTALL)
@@ -106,13 +105,22 @@ class Layout:
     """Where a server keeps what, as patterns over paths."""
 
     body: re.Pattern[str]
+    own: re.Pattern[str]  # those body files that hold one message alone, and get their name later
     index: re.Pattern[str]
+    folder: re.Pattern[str] | None  # synced after the naming and before the index
 
 
-MOX = Layout(body=re.compile(r"/shards/\d+/(packs|large)/"), index=re.compile(r"/db/[^/]*\.log$"))
+MOX = Layout(
+    body=re.compile(r"/shards/\d+/(packs/|tmp/spool-)"),
+    own=re.compile(r"/tmp/spool-"),
+    index=re.compile(r"/db/[^/]*\.log$"),
+    folder=re.compile(r"/shards/\d+/large/"),
+)
 DOVECOT = Layout(
-    body=re.compile(r"/dbox-Mails/(u\.\d+|\.temp\.|temp\.)"),
+    body=re.compile(r"/dbox-Mails/\.temp\."),
+    own=re.compile(r"/dbox-Mails/\.temp\."),
     index=re.compile(r"/dovecot\.index\.log$"),
+    folder=None,  # it syncs the folder after the index
 )
 
 
@@ -130,6 +138,7 @@ class Order:
     """The calls of one trace, sorted by what they are."""
 
     def __init__(self, calls: Iterable[Call], layout: Layout) -> None:
+        self.layout = layout
         done = [call for call in calls if not call.failed]
         bodies = [call for call in done if layout.body.search(call.target)]
         indexes = [call for call in done if layout.index.search(call.target)]
@@ -138,13 +147,16 @@ class Order:
         self.index_writes = [call for call in indexes if call.name in WRITES]
         self.index_syncs = [call for call in indexes if call.name in SYNCS]
         self.sends = [call for call in done if call.name in SENDS and "TCP" in call.target]
-        self.unseen = [call for call in done if call.name == "io_uring_enter"]
+        self.renames = [call for call in done if call.name in RENAMES]
+        self.folder_syncs = [
+            call
+            for call in done
+            if layout.folder and call.name in SYNCS and layout.folder.search(call.target)
+        ]
 
     def faults(self, messages: Iterable[Acknowledged]) -> list[str]:
         """For each message what was not done, or not in time; an empty list is a pass."""
         found = []
-        if self.unseen:
-            found.append("io_uring is in use: its writes and syncs are not in this trace")
         for message in messages:
             fault = self._fault(message)
             if fault:
@@ -155,23 +167,44 @@ class Order:
         reply = self._reply(message)
         if reply is None:
             return "no reply on its connection"
-        written = _containing(self.body_writes, message.token)
+        written = self._written(message.token, reply.begins)
         if written is None:
             return "its octets were never written to a body file"
         synced = _next(self.body_syncs, written.ends, written.target)
         if synced is None or synced.ends >= reply.begins:
             return "its body file was not synced before the reply"
+        placed = self._placed(synced)
+        if placed is None or placed.ends >= reply.begins:
+            return "its body file did not get its name, synced, before the reply"
         # The index row need not hold the token; where it does, that write is the one.
         row = _containing(self.index_writes, message.token)
-        if row is not None and row.begins <= synced.ends:
+        if row is not None and row.begins <= placed.ends:
             return "its index row was written before its body was synced"
-        row = row or _next(self.index_writes, synced.ends)
+        row = row or _next(self.index_writes, placed.ends)
         if row is None or row.ends >= reply.begins:
             return "no index row was written between the body's sync and the reply"
         row_synced = _next(self.index_syncs, row.ends, row.target)
         if row_synced is None or row_synced.ends >= reply.begins:
             return "the index was not synced between its write and the reply"
         return ""
+
+    def _written(self, token: str, before: int) -> Call | None:
+        """The write after which all octets are there."""
+        first = _containing(self.body_writes, token)
+        if first is None or not self.layout.own.search(first.target):
+            return first
+        own = [call for call in self.body_writes if call.target == first.target]
+        return [call for call in own if call.begins < before][-1]
+
+    def _placed(self, synced: Call) -> Call | None:
+        """The call after which the octets can be found again: for a common file, the sync."""
+        if not self.layout.own.search(synced.target):
+            return synced
+        named = [c for c in self.renames if f'"{synced.target}"' in c.arguments]
+        after = [call for call in named if call.begins > synced.ends]
+        if not after or not self.layout.folder:
+            return after[0] if after else None
+        return _next(self.folder_syncs, after[0].ends)
 
     def _reply(self, message: Acknowledged) -> Call | None:
         connection = f":{message.client_port}]"
