@@ -232,11 +232,19 @@ def open_shard(
     try:
         check_format(engine)
         blobs = PackBlobs(folder)
+        remove_unreferenced(engine, blobs)
     except BaseException:
         with contextlib.suppress(OSError):
             engine.close()
         raise
     return Shard(engine, blobs, spool, derive, clock=clock, lazy_sync_s=lazy_sync_s)
+
+
+def remove_unreferenced(engine: Engine, blobs: PackBlobs) -> None:
+    """Large files a crash left between their sync and their row.    Before anybody adds new ones."""
+    for account, file in blobs.large_files():
+        if engine.get(Family.LOC, keys.file(account, file)) is None:
+            blobs.remove_large(account, file)
 
 
 def check_format(engine: Engine) -> None:

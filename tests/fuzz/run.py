@@ -149,7 +149,8 @@ def main() -> int:
     elif arguments.replay:
         replay(paths[0], arguments.folder, arguments.seconds)
     else:
-        return 0 if all([fuzz(path, arguments.seconds) for path in paths]) else 1
+        clean = [fuzz(path, arguments.seconds) for path in paths]
+        return 0 if all(clean) else 1
     return 0
 
 

@@ -299,15 +299,20 @@ async def test_everything_is_there_after_reopening(tmp_path: Path, message: Make
     await expunge(account, inbox, array("I", [0]))
     result = change_flags(account, inbox, array("I", [2]), How.ADD, flagbits.FLAGGED, ("new",))
     await account.committer.written(result.ticket)
-    large = Spool(shard.spool_folder, in_memory=10)
+    large = Spool(shard.spool_folder)
     large.write(b"Subject: large\r\n\r\n")
-    large.write(b"x" * 5000)
+    large.write(b"x" * 2_000_000)
     spooled = NewMessage(content=large.finish(), prefix=b"Received: us\r\n", received_ms=5)
     await append(account, inbox, [spooled])
     record = inbox.record
     await shard.close()
+    [kept] = (tmp_path / "shard" / "large").glob("*/*/*")
+    left_by_a_crash = kept.with_name("4711")
+    left_by_a_crash.write_bytes(b"nobody was promised this")
 
     shard = open_shard(tmp_path / "shard", derive)
+    assert kept.exists()
+    assert not left_by_a_crash.exists()
     account = await shard.account("mox")
     inbox = account.mailbox("Inbox")
     assert inbox.record == record

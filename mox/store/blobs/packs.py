@@ -115,6 +115,14 @@ class PackBlobs:
                 os.close(fd)
         self._pack_path(number).unlink(missing_ok=True)
 
+    def large_files(self) -> list[tuple[int, int]]:
+        """Account and content id of every file of its own."""
+        return [(int(path.parts[-3]), int(path.name)) for path in self._large.glob("*/*/*")]
+
+    def remove_large(self, account: int, file: int) -> None:
+        """Remove a file that no row refers to."""
+        self._large_path(account, file).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Close all descriptors."""
         self._close_append()
