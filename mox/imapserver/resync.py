@@ -1,6 +1,7 @@
 """QRESYNC: what changed while a client was away.    RFC 7162 §3.2.5."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 
@@ -61,11 +62,15 @@ def parse_known(cursor: Cursor) -> Known:
     )
 
 
-async def write_resync(session: Session, view: View, known: Known) -> None:
-    """VANISHED (EARLIER), then the messages that changed.    Locks: the mailbox is pinned.
+def check(known: Known) -> None:
+    """RFC 7162 §3.2.5.2: both sets of the match data ascend.    Errors: No."""
+    for numbers in (known.match_seqs, known.match_uids):
+        if numbers is not None and not _ascends(numbers):
+            raise No("match data must ascend")
 
-    Errors  No for match data that does not ascend.
-    """
+
+async def write_resync(session: Session, view: View, known: Known) -> None:
+    """VANISHED (EARLIER), then the messages that changed.    Locks: the mailbox is pinned."""
     mailbox = view.mailbox
     if known.uidvalidity != mailbox.record.uidvalidity:
         # RFC 7162 §3.2.5: nothing the client knows is about this mailbox.
@@ -125,16 +130,20 @@ def _size(numbers: SeqSet) -> int:
 
 
 def _pairs(seqs: SeqSet, uids: SeqSet) -> Iterator[tuple[int, int]]:
-    """Pairs in order, as many as are looked at.    Errors: No."""
-    pairs = zip(_ascending(seqs), _ascending(uids), strict=True)
-    for _, pair in zip(range(IMAP_RESYNC_PAIRS), pairs, strict=False):
-        yield pair
+    """Pairs in order, as many as are looked at."""
+    pairs = zip(_numbers(seqs), _numbers(uids), strict=True)
+    return islice(pairs, IMAP_RESYNC_PAIRS)
 
 
-def _ascending(numbers: SeqSet) -> Iterator[int]:
+def _numbers(numbers: SeqSet) -> Iterator[int]:
+    for first, last in numbers.ranges:
+        yield from range(first, last + 1)
+
+
+def _ascends(numbers: SeqSet) -> bool:
     before = 0
     for first, last in numbers.ranges:
         if first <= before or last < first:
-            raise No("match data must ascend")
+            return False
         before = last
-        yield from range(first, last + 1)
+    return True

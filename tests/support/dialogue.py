@@ -13,7 +13,7 @@
 ``…`` is anything, ``↵`` a CRLF (in literals and lines that hold one), ``␠`` a space that would not be
 seen at the end of a line.  Neighbouring lines marked
 ``[any order]`` come in any order; ``[may]`` lines need not come.  What is not expected must not come.
-Connections are logged in when they are first named, unless ``given A is a stranger``.
+Connections are opened and logged in at the start, A first, unless ``given A is a stranger``.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Runner:
     async def run(self) -> None:
         """Errors: Failure."""
         steps = self._dialogue.steps
-        for who in dict.fromkeys(step.who for step in steps):
+        for who in sorted({step.who for step in steps}):
             self._peers[who] = await self._open(who)
         at = 0
         while at < len(steps):

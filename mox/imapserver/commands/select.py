@@ -7,12 +7,12 @@ import msgspec
 from mox.base import flags as flagbits
 from mox.imap import codes
 from mox.imap.cursor import Cursor
+from mox.imapserver import resync
 from mox.imapserver.command import AnyCommand, Command, Done, State
 from mox.imapserver.errors import Bad
 from mox.imapserver.flaglines import write_flags
 from mox.imapserver.listing import mailbox_line
 from mox.imapserver.news import write_recent
-from mox.imapserver.resync import Known, parse_known, write_resync
 from mox.imapserver.session import Session
 from mox.store.view import View
 
@@ -20,7 +20,7 @@ from mox.store.view import View
 class _Arguments(msgspec.Struct, frozen=True, kw_only=True):
     name: bytes
     condstore: bool = False
-    known: Known | None = None  # of QRESYNC
+    known: resync.Known | None = None  # of QRESYNC
 
 
 def _parse(cursor: Cursor, session: Session) -> _Arguments:
@@ -36,7 +36,7 @@ def _parse(cursor: Cursor, session: Session) -> _Arguments:
                 condstore = True
             elif word == b"QRESYNC" and known is None:
                 cursor.space()
-                known = parse_known(cursor)
+                known = resync.parse_known(cursor)
             else:
                 raise cursor.reject("unknown or repeated parameter")
             if cursor.try_close():
@@ -53,6 +53,8 @@ async def _select(session: Session, arguments: _Arguments, *, read_only: bool) -
         # RFC 9051 §6.3.2: the old one is closed even if the new one cannot be opened.
         session.close_view()
         session.write(b"* OK [CLOSED] previous mailbox closed\r\n")
+    if arguments.known is not None:
+        resync.check(arguments.known)
     mailbox = session.owner.mailbox(session.decode_name(arguments.name))
     if arguments.condstore:
         # RFC 7162 §3.1.8: the HIGHESTMODSEQ below is its announcement.
@@ -62,7 +64,11 @@ async def _select(session: Session, arguments: _Arguments, *, read_only: bool) -
     try:
         _write_state(session, view)
         if arguments.known is not None:
-            await write_resync(session, view, arguments.known)
+            await resync.write_resync(session, view, arguments.known)
+    except BaseException:
+        # RFC 9051 §6.3.2: where it fails no mailbox is selected.
+        session.close_view()
+        raise
     finally:
         mailbox.pins -= 1
     return Done(code=codes.READ_ONLY if read_only else codes.READ_WRITE, text="selected")
