@@ -26,7 +26,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     remote_ip: str
     local_ip: str
     extended: bool  # EHLO
-    tls: str  # "TLSv1.3 TLS_AES_256_GCM_SHA384", empty without TLS
+    tls: str  # "TLS1.3 TLS_AES_256_GCM_SHA384", empty without TLS
     authenticated: bool
     smtputf8: bool  # said by the client
     received_ms: int

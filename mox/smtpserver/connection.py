@@ -16,8 +16,9 @@ from mox.smtpserver.wire import ConnectionLost, Stopping, TimedOut, TLSFailed, T
 
 _SLICE: Final = 64 * 1024  # bytes of the shared receive buffer
 
-# One for all connections of the process: it is emptied before anybody else can run.
-_shared = bytearray(_SLICE)
+# One for all connections of the process: it is emptied before anybody else can run.  A view: asyncio
+# reads into slices of it, and slices of a bytearray would be copies.
+_shared = memoryview(bytearray(_SLICE))
 
 
 class Connection:
@@ -156,7 +157,7 @@ class Connection:
             return
         # Closing a socket with unread input resets it, and the client may never see the last
         # reply.  So we say that we are done, and read on for a moment.
-        if self.tls is None and not self._eof and self._transport.can_write_eof():
+        if self.tls is None and not self.over and not self.stopping:
             self._linger = True
             self._input.clear()
             self._paused = False
@@ -278,14 +279,14 @@ class TLSProtocol(_Reports, asyncio.BufferedProtocol):
 
     __slots__ = ()
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         """The buffer that all connections share."""
         return _shared
 
     def buffer_updated(self, nbytes: int) -> None:
         """Input."""
         if self._connection is not None:
-            self._connection.received(memoryview(_shared)[:nbytes])
+            self._connection.received(_shared[:nbytes])
 
     def eof_received(self) -> None:
         """Over TLS there is no half-closed connection."""

@@ -40,6 +40,11 @@ class TLSState(msgspec.Struct, frozen=True, kw_only=True):
     cipher: str
     bindings: Mapping[str, bytes] = NO_BINDINGS
 
+    @property
+    def text(self) -> str:
+        """For the Received field: ``TLS1.3 TLS_AES_256_GCM_SHA384``."""
+        return f"{self.version.replace('TLSv', 'TLS')} {self.cipher}"
+
 
 class Wire(Protocol):
     """A connection as its session sees it.    One task uses it."""

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.smtpsession import Client, House, cheap_secrets
+from support.smtpsession import TLS13, Client, House, cheap_secrets
 
 from mox.base import metrics
 from mox.sasl.secretset import SecretSet
@@ -35,9 +35,7 @@ async def client(house: House) -> Client:
 @pytest.fixture
 async def user(house: House) -> Client:
     """On the submission port over TLS, logged in as mox@example.org."""
-    from support.smtpsession import TLS13
-
-    connected = await house.connect(submission=True, tls=TLS13)
+    connected = await house.connect(submission=True, wire_tls=TLS13)
     await connected.say("EHLO [127.0.0.1]", 250)
     await connected.say("AUTH PLAIN AG1veEBleGFtcGxlLm9yZwBtb3htb3htb3g=", 235, "2.7.0")
     return connected

@@ -148,6 +148,7 @@ class MemoryWire:
         self._changed.set()
 
     def hang_up(self) -> None:
+        self.quiet.clear()
         self._eof = True
         self._changed.set()
 
@@ -349,12 +350,12 @@ class House:
         *,
         greeted: bool = True,
         ip: str = "192.0.2.7",
-        tls: TLSState | None = None,
+        wire_tls: TLSState | None = None,
         **changes: Any,  # noqa: ANN401  fields of the service
     ) -> Client:
         """A new connection; with ``greeted`` the greeting is read."""
         wire = MemoryWire(ip)
-        wire.tls = tls
+        wire.tls = wire_tls
         session = Session(self.service(**changes), wire)
         client = Client(wire, asyncio.create_task(session.run()))
         self.clients.append(client)

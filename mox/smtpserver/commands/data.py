@@ -138,7 +138,7 @@ def _arrival(session: "Session", transaction: Transaction) -> Arrival:
         remote_ip=wire.remote_ip,
         local_ip=wire.local_ip,
         extended=session.extended,
-        tls="" if wire.tls is None else f"{wire.tls.version} {wire.tls.cipher}",
+        tls="" if wire.tls is None else wire.tls.text,
         authenticated=session.account != "",
         smtputf8=transaction.smtputf8,
         received_ms=service.clock.now_ms(),
