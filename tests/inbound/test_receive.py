@@ -1,0 +1,132 @@
+import errno
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mox.base.limits import HEADER_PARSE, MESSAGE_IN_MEMORY
+from mox.inbound.deliver import remove
+from mox.inbound.receive import Received, Receiver
+from mox.store.blobs.base import SpoolFile
+from mox.store.content import Spool
+
+
+async def receive(folder: Path, *chunks: bytes, max_size: int = 10_000_000) -> Received:
+    receiver = Receiver(folder, max_size)
+    for chunk in chunks:
+        await receiver.write(chunk)
+    assert not receiver.too_big
+    assert receiver.failure is None
+    return await receiver.finish()
+
+
+async def test_line_ends_are_repaired_across_chunks(tmp_path: Path) -> None:
+    received = await receive(tmp_path, b"Subject: x\r", b"\n\nbo", b"dy\n", b"more\r\n")
+    assert received.content == b"Subject: x\r\n\r\nbody\r\nmore\r\n"
+    assert received.size == len(received.content)
+    assert received.header == b"Subject: x\r\n\r\n"
+    assert received.has_separator
+    assert not received.has_8bit
+
+
+async def test_the_header_ends_where_it_ends(tmp_path: Path) -> None:
+    for chunks in ((b"\r\nbody\r\n",), (b"\r", b"\nbody\r\n")):
+        assert (await receive(tmp_path, *chunks)).header == b"\r\n"
+    raw = b"a: b\r\n\r\nbody: c\r\n\r\n"
+    single = [raw[i : i + 1] for i in range(len(raw))]
+    assert (await receive(tmp_path, *single)).header == b"a: b\r\n\r\n"
+    endless = await receive(tmp_path, b"x" * (HEADER_PARSE + 10))
+    assert len(endless.header) == HEADER_PARSE
+    remove(endless.content)
+
+
+async def test_received_fields_of_the_header_are_counted(tmp_path: Path) -> None:
+    raw = b"Received: a\r\n b\r\nRECEIVED : c\r\nX-Received: d\r\n\r\nReceived: e\r\n"
+    assert (await receive(tmp_path, raw)).received_fields == 2
+
+
+async def test_small_in_memory_large_in_a_file(tmp_path: Path) -> None:
+    small = await receive(tmp_path, b"x" * MESSAGE_IN_MEMORY)
+    assert isinstance(small.content, bytes)
+    assert list(tmp_path.iterdir()) == []
+    large = await receive(tmp_path, *[b"0123456789abcd\r\n" * 4096] * 100)
+    assert isinstance(large.content, SpoolFile)
+    assert large.content.path.stat().st_size == large.size == 65536 * 100
+    remove(large.content)
+    remove(large.content)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_too_big_is_known_at_once_and_keeps_nothing(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path, 2_000_000)
+    for _ in range(40):
+        await receiver.write(b"x" * 100_000)
+    assert receiver.too_big
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_line_ends_count_as_they_are_stored(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path, 10)
+    await receiver.write(b"\n" * 5)
+    assert not receiver.too_big
+    await receiver.write(b"\n")
+    assert receiver.too_big
+
+
+async def test_a_full_disk_is_remembered_and_the_rest_passes_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Spool.write
+
+    def failing(self: Spool, chunk: bytes) -> None:
+        if self.size > 1_500_000:
+            raise OSError(errno.ENOSPC, "full")
+        real(self, chunk)
+
+    monkeypatch.setattr(Spool, "write", failing)
+    receiver = Receiver(tmp_path, 10_000_000)
+    for _ in range(40):
+        await receiver.write(b"x" * 100_000)
+    assert receiver.failure is not None
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match="full"):
+        await receiver.finish()
+
+
+async def test_discarding_twice(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path, 10_000_000)
+    await receiver.write(b"x" * 3_000_000)
+    assert len(list(tmp_path.iterdir())) == 1
+    await receiver.discard()
+    await receiver.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "lacks"),
+    [
+        (b"", True),
+        (b"a: b\r\n\r\n", False),
+        (b"a: b\r\n", False),
+        (b"a:\r\n\tb\r\n", False),
+        (b"a: b", True),
+        (b"a b\r\n", True),
+        (b"a: b\r\nc\r\n", True),
+        (b"\xc3\xa4: b\r\n", True),
+    ],
+)
+async def test_which_messages_need_an_empty_line(tmp_path: Path, raw: bytes, lacks: bool) -> None:
+    assert (await receive(tmp_path, raw)).lacks_separator is lacks
+
+
+@given(st.lists(st.sampled_from([b"\n", b"\r\n", b"a", b":", b" ", b"ab: c\r\n"]), max_size=30))
+async def test_other_chunks_same_message(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    raw = b"".join(parts)
+    single = [raw[i : i + 1] for i in range(len(raw))]
+    whole = await receive(folder, raw)
+    assert await receive(folder, *single) == whole
+    assert whole.content == raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
