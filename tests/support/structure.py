@@ -17,6 +17,9 @@ def _parameters(token: Token) -> Token:
     if not isinstance(token, list):
         return token
     pairs = [[_lower(token[n]), token[n + 1]] for n in range(0, len(token) - 1, 2)]
+    for pair in pairs:
+        if pair[0] == b"charset":  # RFC 2046 §4.1.2: no case in its value either
+            pair[1] = _lower(pair[1])
     pairs.sort(key=repr)
     return [value for pair in pairs for value in pair]
 
