@@ -103,6 +103,11 @@ class Reader:
         """Bytes received and not looked at, for back-pressure."""
         return len(self._buffer)
 
+    @property
+    def awaits_rest(self) -> bool:
+        """A command has begun whose literal, or what follows it, is on its way."""
+        return self._command is not None
+
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Store received bytes."""
         if self._state is not _State.DEAD:

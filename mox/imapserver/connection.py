@@ -61,7 +61,10 @@ class SocketWire:
         """The connection is there; with implicit TLS its handshake is done."""
         self._transport = transport
         peer = transport.get_extra_info("peername")
-        self.remote_address = str(peer[0]) if peer else ""
+        if not peer:
+            transport.abort()  # gone before we looked
+            return
+        self.remote_address = str(peer[0])
         if self._listener.implicit_tls:
             self._encrypt(transport)
         sock = transport.get_extra_info("socket")
@@ -193,7 +196,8 @@ class SocketWire:
     async def finish(self) -> None:
         """End the connection so that the client can still read what it was sent."""
         transport = self._transport
-        if transport is None or self._lost:
+        if transport is None or self._lost or transport.is_closing():
+            self._cancel_timer()
             return
         if not self.encrypted and not self._ended:
             await self._linger(transport)
@@ -245,7 +249,7 @@ class SocketWire:
         self._size = 0
         if not self._reading:
             self._reading = True
-            if not self._ended:
+            if not self._ended and not self._live.is_closing():
                 self._live.resume_reading()
         return data
 

@@ -76,6 +76,8 @@ class Input:
     async def _fill(self, timeout_s: float) -> bool:
         await self._flush()
         await self._before_read()
+        if self.reader.awaits_rest:
+            timeout_s = min(timeout_s, IMAP_TIMEOUT_LITERAL)
         data = await self._wire.receive(timeout_s)
         if data is None:
             return False

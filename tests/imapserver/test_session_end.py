@@ -63,11 +63,23 @@ async def test_silence_in_idle_ends_the_connection(client: Client) -> None:
     assert await client.closed()
 
 
-async def test_timeouts(house: House) -> None:
-    stranger = await house.connect(login=False)
-    assert stranger.session.timeout_s == 30
-    friend = await house.connect()
-    assert friend.session.timeout_s == 30 * 60
+@pytest.mark.parametrize(
+    ("begin", "before", "after"),
+    [
+        (b"", 30, 30 * 60),
+        (b"a NOO", 30, 30 * 60),
+        (b"a LIST {5+}\r\nab", 30, 30),
+        (b"a LIST {5}\r\n", 30, 30),
+        (b"a APPEND Inbox {5}\r\n", 30, 30),
+        (b"a IDLE\r\n", 30, 30 * 60),
+    ],
+)
+async def test_how_long_is_waited(house: House, begin: bytes, before: int, after: int) -> None:
+    for login, seconds in ((False, before), (True, after)):
+        client = await house.connect(login=login)
+        await client.send(begin)
+        await client.output()
+        assert client.wire.timeout_s == seconds
 
 
 @pytest.mark.parametrize("begin", [b"", b"a IDLE\r\n", b"a APPEND Inbox {5}\r\n"])

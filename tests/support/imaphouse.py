@@ -58,6 +58,7 @@ class MemoryWire:
         self.output = bytearray()
         self.held = False
         self.handshakes = 0
+        self.timeout_s = 0.0  # for what the session waits
         self.quiet = asyncio.Event()  # the session waits for us, or is over
         self._input: list[bytes] = []
         self._wake: asyncio.Event = asyncio.Event()
@@ -83,6 +84,7 @@ class MemoryWire:
             if self._ended:
                 raise ConnectionClosed
             self._wake.clear()
+            self.timeout_s = timeout_s
             self.quiet.set()
             await self._wake.wait()
 
