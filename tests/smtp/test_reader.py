@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mox.base.limits import SMTP_AUTH_DISCARD, SMTP_AUTH_LINE, SMTP_LINE
@@ -239,3 +239,47 @@ def test_any_content_survives_the_wire(content: bytes, last: bool) -> None:
     text = b"".join(line + b"\r\n" for line in lines)
     stuffed = b"".join((b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in lines)
     assert message(stuffed + b".\r\n") == (text, False, b"")
+
+
+def plainly(data: bytes) -> tuple[bytes, bool, bytes]:
+    """The rules of message data, byte by byte."""
+    content = bytearray()
+    smuggling = False
+    start: bytes | None = b"\r\n"  # the line end before this place
+    at = 0
+    while True:
+        if start == b"\r\n" and data[at : at + 3] == b".\r\n":
+            return bytes(content), smuggling, data[at + 3 :]
+        if start is not None:
+            after_lf = start == b"\n" and data[at : at + 3] == b".\r\n"
+            smuggling = smuggling or after_lf or data[at : at + 2] == b".\n"
+            at += start == b"\r\n" and data[at : at + 1] == b"."
+            start = None
+        bare_cr = data[at : at + 1] == b"\r" and data[at + 1 : at + 2] != b"\n"
+        smuggling = smuggling or bare_cr
+        content.append(data[at])
+        at += 1
+        if content.endswith(b"\n"):
+            start = b"\r\n" if content.endswith(b"\r\n") else b"\n"
+
+
+LINE_ENDS = st.sampled_from([b".", b"\r", b"\n", b"\r\n", b"a", b"\r\n.", b".\r\n", b"\r\n.\r\n"])
+
+
+@given(st.lists(LINE_ENDS, max_size=14), st.integers(1, 6))
+@settings(max_examples=500)
+def test_message_data_is_read_as_the_rules_say(parts: list[bytes], size: int) -> None:
+    raw = b"".join(parts) + b"\r\n.\r\nQUIT\r\n"
+    reader = Reader()
+    reader.resume(Mode.DATA)
+    content, end = b"", None
+    for start in range(0, len(raw), size):
+        reader.feed(raw[start : start + size])
+        while end is None and not isinstance(event := reader.next(), Signal):
+            if isinstance(event, DataChunk):
+                content += event.content
+            else:
+                assert isinstance(event, DataEnd)
+                end = event
+    assert end is not None
+    assert (content, end.smuggling, reader.leftover()) == plainly(raw)
