@@ -19,7 +19,7 @@ def decode_text(part: Part, raw: bytes) -> str:
     Line ends are LF.  An unknown charset is read as UTF-8 if it is, else as Latin-1.
     """
     decoded = transfer.decode(raw, part.encoding or b"")
-    name = parameters.raw(part.params, b"charset") or b""
+    name = parameters.value(part.params, b"charset") or b""
     return charset.decode(decoded, name).replace("\r\n", "\n")
 
 

@@ -225,7 +225,7 @@ class _Parser:
 
     def _decide_multipart(self, frame: _Frame) -> None:
         # RFC 2046 §5.1.1: the boundary does not end in space
-        boundary = (parameters.raw(frame.type.params, b"boundary") or b"").rstrip(b" \t")
+        boundary = (parameters.value(frame.type.params, b"boundary") or b"").rstrip(b" \t")
         if not boundary or len(boundary) > MIME_BOUNDARY or b"\r" in boundary:
             self._make_opaque(frame, "multipart without usable boundary")
         elif len(self.stack) >= MIME_DEPTH:

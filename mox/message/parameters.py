@@ -188,6 +188,18 @@ def raw(params: Parameters, name: bytes) -> bytes | None:
     return next((value for key, value in params if key == name), None)
 
 
+def value(params: Parameters, name: bytes) -> bytes | None:
+    """The value of a parameter that is a name itself (boundary, charset), or None.
+
+    Source  RFC 2231 §4: any parameter may come charset-encoded, these too.
+    """
+    plain = raw(params, name)
+    if plain is not None:
+        return plain
+    extended = raw(params, name + b"*")
+    return None if extended is None else decode_extended(extended).encode()
+
+
 def text(params: Parameters, name: bytes) -> str | None:
     """The value of a parameter as text, or None.
 

@@ -44,11 +44,11 @@ def test_decode(value: bytes, text: str) -> None:
 
 
 def test_many_words_take_linear_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(encodedword.decode(b"=?utf-8?Q?abc?= " * 40_000)) == 120_001
     assert len(encodedword.decode(b"=?" * 500_000)) == 1_000_000
     assert len(encodedword.decode(b"=?a?Q?" * 150_000)) == 900_000
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

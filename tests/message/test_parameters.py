@@ -94,6 +94,13 @@ def test_text(raw: bytes, text: str | None) -> None:
     assert parameters.text(parse_parameters(raw)[0], b"n") == text
 
 
+def test_names_given_as_values() -> None:
+    params = parse_parameters(b"boundary*=us-ascii''%62; charset=x; charset*=us-ascii''y")[0]
+    assert parameters.value(params, b"boundary") == b"b"
+    assert parameters.value(params, b"charset") == b"x"
+    assert parameters.value(params, b"name") is None
+
+
 @pytest.mark.rfc("2183 §2")
 def test_a_disposition() -> None:
     found = parse_value(b"ATTACHMENT (x) ; filename=a.txt")

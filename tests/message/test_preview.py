@@ -140,8 +140,8 @@ def test_charset_and_encoding_are_decoded() -> None:
     "unit", ["> a\n", "<a ", '<a "', "<a '>", "<!--", "<p>", "&", "<script", '<a "x>y" ', "</", "-"]
 )
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for kind in ("html", "plain"):
         found = of(f"Content-Type: text/{kind}", "", unit * (1_500_000 // len(unit)))
         assert len(found) <= 256
-    assert time.perf_counter() - start < 1.5
+    assert time.process_time() - start < 1.5

@@ -48,7 +48,7 @@ def test_base(subject: str, base: str, is_reply: bool) -> None:
     "unit", ["re:", "[a]", "[", "(fwd)", "[fwd:", "re[", "[a]re:", " ", "re [a]"]
 )
 def test_hostile_subjects_take_linear_time(unit: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     base, _ = base_subject(unit * 100_000 + "x" + "]" * 10)
     assert len(base) <= 1_000_000
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
