@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from mox.base.errors import Broken, Refused
-from mox.imapserver.sections import Extent
+from mox.imapserver.sections import Extent, SectionError, Unreadable
 from mox.imapserver.textual import textual, without_nul
 from mox.message.buffer import Buffer
 from mox.message.mime import parse
@@ -81,7 +80,7 @@ class Produced(msgspec.Struct):
     """The items of one message; None in place of one that could not be made."""
 
     values: list[Value | None]
-    problem: Refused | Broken | None = None  # the first
+    problem: SectionError | None = None  # the first
 
 
 def produce(
@@ -131,13 +130,12 @@ def _open(
 
 def _produce(opened: Opened | None, items: Sequence["ContentItem"]) -> Produced:
     if opened is None:
-        unreadable = Broken("the message cannot be read")
-        return Produced(values=[None] * len(items), problem=unreadable)
+        return Produced(values=[None] * len(items), problem=Unreadable())
     result = Produced(values=[])
     for item in items:
         try:
             result.values.append(item.produce(opened))
-        except Refused as error:
+        except SectionError as error:
             # The rest of this message and the others are answered all the same.
             result.values.append(None)
             result.problem = result.problem or error

@@ -51,24 +51,30 @@ def _base64(content: Buffer, start: int, end: int) -> Iterator[bytes]:
 
 
 def _quoted_printable(content: Buffer, start: int, end: int) -> Iterator[bytes]:
-    at = start
+    at, size = start, CHUNK
     while at < end:
-        raw = bytes(content[at : min(end, at + CHUNK)])
+        raw = bytes(content[at : min(end, at + size)])
         if at + len(raw) < end:
             raw = raw[: _cut(raw)]
-        at += len(raw)
-        yield transfer.decode(raw, b"QUOTED-PRINTABLE")
+        if raw:
+            at, size = at + len(raw), CHUNK
+            yield transfer.decode(raw, b"QUOTED-PRINTABLE")
+        else:
+            size *= 2
 
 
 def _cut(raw: bytes) -> int:
-    """Where a piece may end: after a line, else between two characters that stand alone."""
+    """Where a piece may end: after a line, else between two characters that stand alone.
+
+    0 where there is no such place.
+    """
     line = raw.rfind(b"\n") + 1
     if line:
         return line
     for at in range(len(raw), max(2, len(raw) - _LOOK_BACK), -1):
         if raw[at - 1] not in b"= \t\r" and raw[at - 2] not in b"=":
             return at
-    return len(raw)
+    return 0
 
 
 def with_crlf(chunks: Iterable[bytes]) -> Iterator[bytes]:

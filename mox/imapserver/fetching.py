@@ -17,12 +17,12 @@ from mox._speedups import (
     format_fetch,
     format_items,
 )
-from mox.base.errors import Broken, Refused
 from mox.base.flags import SEEN
 from mox.base.limits import IMAP_OUTPUT_SLICE, MESSAGE_IN_MEMORY
 from mox.imapserver.contents import Produced, Value, produce
 from mox.imapserver.fetchplan import ContentItem, Plan
 from mox.imapserver.flaglines import announce_keywords
+from mox.imapserver.sections import SectionError, Unreadable
 from mox.store.flags import How, change_flags
 from mox.store.reading import derive_again, derived, piece
 
@@ -48,7 +48,7 @@ class Fetching:
         self._names: list[bytes] = []
         self._recent = not session.rev2 and self._view.recent_from <= 0xFFFFFFFF
         self.ticket = 0
-        self.problem: Refused | Broken | None = None
+        self.problem: SectionError | None = None
 
     async def run(self, slots: "array[int]") -> None:
         """Write the responses.    Errors: ConnectionClosed, StoreStopped."""
@@ -157,7 +157,7 @@ class Fetching:
         if any(known[kind] is None for _, kind, _ in self._plan.cached):
             made = await shard.in_thread(derive_again, self._session.owner, file)
             if not made:
-                self.problem = self.problem or Broken("the message cannot be read")
+                self.problem = self.problem or Unreadable()
                 made = shard.derive(b"")
             known = {kind: made.get(kind) for kind in known}
         chosen = []

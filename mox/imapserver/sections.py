@@ -47,6 +47,13 @@ class UnknownEncoding(SectionError):
     code: ClassVar[bytes | None] = codes.UNKNOWN_CTE
 
 
+class Unreadable(SectionError):
+    """The stored message is damaged, which the store has logged."""
+
+    default = "a message cannot be read"
+    code: ClassVar[bytes | None] = codes.SERVERBUG
+
+
 class Extent(NamedTuple):
     """A range of bytes in a buffer, not copied yet."""
 

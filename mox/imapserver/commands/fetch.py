@@ -17,7 +17,6 @@ from mox.imapserver.fetchplan import Plan, plan
 from mox.imapserver.news import write_vanished
 from mox.imapserver.numbers import find_slots, intersect
 from mox.imapserver.promises import keep_promise
-from mox.imapserver.sections import SectionError
 from mox.imapserver.session import Session
 from mox.store import history
 from mox.store.errors import MailboxMissing
@@ -55,10 +54,9 @@ async def _fetch(session: Session, arguments: _Arguments, *, uid: bool) -> Done:
     fetching = Fetching(session, what)
     await fetching.run(slots)
     await keep_promise(session, fetching.ticket)
-    if isinstance(fetching.problem, SectionError):
-        raise No(fetching.problem.public, fetching.problem.code, cause=fetching.problem)
-    if fetching.problem is not None:
-        raise fetching.problem
+    problem = fetching.problem
+    if problem is not None:
+        raise No(problem.public, problem.code, cause=problem)
     if view.split_gone(slots)[1]:
         # RFC 5530 §3: they were given all the same.
         return Done(codes.EXPUNGEISSUED, "some of these messages were expunged")
