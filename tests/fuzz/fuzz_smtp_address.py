@@ -7,6 +7,12 @@ from mox.smtp.cursor import Cursor
 from mox.smtp.errors import CommandError
 
 TARGET_NAME: str = "smtp_address"
+SEEDS = (
+    b'<@a.example,@b.example:"q\\"x"@c.example>',
+    "mo\u0301x@bücher。example".encode(),
+    b"x@xn--bcher-kva.example",
+    b"x@[IPv6:2001:db8::1]",
+)
 
 
 def run(data: bytes) -> None:

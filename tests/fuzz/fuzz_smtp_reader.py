@@ -8,6 +8,11 @@ from mox.smtp.errors import CommandError
 from mox.smtp.reader import DataChunk, DataEnd, Event, LineTooLong, Mode, Reader, Signal
 
 TARGET_NAME: str = "smtp_reader"
+SEEDS = (
+    b'EHLO [IPv6:::1] x\r\nMAIL FROM:<@a,@b:"q\\""@c> SIZE=5 BODY=8BITMIME SMTPUTF8\r\n',
+    b"RCPT TO:<postmaster>\r\nDATA\r\nx\n.\r\n..\r\n.\rx\r\n.\r\nQUIT\r\n",
+    b'AUTH PLAIN AGEAYg==\r\nAAAA\r\n*\r\nVRFY "x y" SMTPUTF8\r\nNOOP \xc3\xa9\r\n',
+)
 
 PARSERS: dict[bytes, Callable[[bytes], object]] = {
     b"EHLO": lambda rest: command.parse_hello(rest, extended=True),
