@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.crash import Found, Ledger, Load, append_one, look, reconcile
-from support.servers import Dovecot, Mox, Server
+from support.servers import Dovecot, FaultyMox, Mox, Server
 
 ROUNDS = int(os.environ.get("MOX_KILL_ROUNDS", "3"))
 
@@ -90,7 +90,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
 
 
 def test_control_acknowledging_before_the_write_is_found(tmp_path: Path) -> None:
-    server = Mox(tmp_path / "mox", {"MOX_TEST_FAULT": "ack-before-write"})
+    server = FaultyMox(tmp_path / "mox", "ack-before-write")
     server.start()
     try:
         rounds = Rounds(server, smtp=24, append=24, flag=2)

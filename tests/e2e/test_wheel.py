@@ -25,7 +25,7 @@ def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | N
         text=True,
         timeout=600,
         check=False,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, "PYTHONPATH": "", **(env or {})},
         cwd=cwd,
     )
     assert done.returncode == 0, (arguments, done.stdout[-3000:], done.stderr[-3000:])

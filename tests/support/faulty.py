@@ -51,7 +51,7 @@ FAULTS = {"ack-before-write": AckBeforeWrite, "ack-before-sync": AckBeforeSync}
 def main() -> int:
     """Run the command line with the fault named first."""
     fault, *arguments = sys.argv[1:]
-    shard.Committer = FAULTS[fault]  # type: ignore[misc]
+    shard.Committer = FAULTS[fault]  # type: ignore[attr-defined]
     return run(arguments)
 
 

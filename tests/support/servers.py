@@ -208,14 +208,27 @@ class Mox(Server):
         ]
 
     def verifydata(self, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """mox verifydata on the (not running) server's folder, or a copy of it."""
+        """mox verifydata on the data of the server, which does not run, or on a copy."""
         return subprocess.run(
-            [str(self.executable), "verifydata", str(folder or self.folder)],
+            [str(self.executable), "verifydata", str(folder or self.folder / "data")],
             capture_output=True,
             text=True,
             timeout=300,
             check=False,
         )
+
+
+class FaultyMox(Mox):
+    """Our server with a committer that promises too early (``support/faulty.py``)."""
+
+    def __init__(self, folder: Path, fault: str, env: Mapping[str, str] | None = None) -> None:
+        paths = [str(Path(__file__).parents[1]), *os.environ.get("PYTHONPATH", "").split(":")]
+        super().__init__(folder, {"PYTHONPATH": ":".join(filter(None, paths)), **(env or {})})
+        self.fault = fault
+
+    def arguments(self) -> list[str]:
+        """The command, by way of the fault."""
+        return [sys.executable, "-m", "support.faulty", self.fault, *super().arguments()[1:]]
 
 
 DOVECOT_CONFIG = """\
