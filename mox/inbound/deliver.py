@@ -54,30 +54,32 @@ async def deliver(deliverer: Deliverer, delivery: Delivery) -> list[Exception | 
 
     Returns once every stored copy is on disk.  Every recipient must have a target.  The content is
     consumed.
+    Errors  OSError before anything was stored.
     """
     room = asyncio.Semaphore(AT_ONCE)
-    contents = _contents(delivery.received.content, len(delivery.recipients))
+    original = delivery.received.content
+    copies = _copies(original, len(delivery.recipients))
 
     async def one(recipient: Recipient, content: bytes | SpoolFile) -> Exception | None:
         assert recipient.target is not None
         async with room:
             try:
-                if isinstance(content, SpoolFile) and content is not delivery.received.content:
-                    await asyncio.to_thread(os.link, _path_of(delivery.received), content.path)
                 message = _message(delivery, recipient, content)
                 target = recipient.target
                 await deliverer.deliver(target.account, target.mailbox, message)
-            except Exception as e:  # noqa: BLE001  each failure becomes a reply
+            except Exception as e:
                 return e
             return None
 
-    # The first content is the original file: it goes last, the others are links to it.
-    pairs = list(zip(delivery.recipients, contents, strict=True))
     try:
-        failures = await asyncio.gather(*(one(*pair) for pair in pairs[1:]))
-        return [await one(*pairs[0]), *failures]
+        if isinstance(original, SpoolFile):
+            await asyncio.to_thread(_link, original, copies)
+        pairs = zip(delivery.recipients, copies, strict=True)
+        return await asyncio.gather(*(one(*pair) for pair in pairs))
     finally:
-        remove(delivery.received.content)
+        # Whatever was taken is gone from here already.
+        for content in (original, *copies):
+            remove(content)
 
 
 def remove(content: bytes | SpoolFile) -> None:
@@ -120,17 +122,19 @@ def _message(delivery: Delivery, recipient: Recipient, content: bytes | SpoolFil
     )
 
 
-def _contents(content: bytes | SpoolFile, count: int) -> list[bytes | SpoolFile]:
+def _copies(content: bytes | SpoolFile, count: int) -> list[bytes | SpoolFile]:
+    """A content of its own for each recipient: files are consumed one by one."""
     if isinstance(content, bytes):
         return [content] * count
     folder = content.path.parent
-    links = [
+    return [
         SpoolFile(path=folder / f"spool-{secrets.token_hex(8)}", size=content.size, crc=content.crc)
-        for _ in range(count - 1)
+        for _ in range(count)
     ]
-    return [content, *links]
 
 
-def _path_of(received: Received) -> str:
-    assert isinstance(received.content, SpoolFile)
-    return str(received.content.path)
+def _link(original: SpoolFile, copies: list[bytes | SpoolFile]) -> None:
+    """Second names for a spooled file, not second files.    Blocks.    Errors: OSError."""
+    for copy in copies:
+        assert isinstance(copy, SpoolFile)
+        os.link(original.path, copy.path)

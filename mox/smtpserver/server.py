@@ -20,11 +20,12 @@ class SmtpServer:
     with TLS: ``server.protocol(implicit_tls=True)``.
     """
 
-    __slots__ = ("_running", "_service", "_stopping")
+    __slots__ = ("_running", "_service", "_sessions", "_stopping")
 
     def __init__(self, service: SmtpService) -> None:
         self._service = service
         self._running: dict[asyncio.Task[None], Connection] = {}
+        self._sessions: dict[Connection, Session] = {}
         self._stopping = False
 
     def __len__(self) -> int:
@@ -42,13 +43,25 @@ class SmtpServer:
     async def stop(self, grace_s: float = SMTP_STOP_GRACE) -> None:
         """Say 421 to idle clients, let commands finish for a while, then end what is left."""
         self._stopping = True
-        for connection in self._running.values():
+        await self._end(dict(self._running), grace_s)
+
+    async def end_account(self, name: str, grace_s: float = SMTP_STOP_GRACE) -> None:
+        """As ``stop``, for the sessions of one account; for one that can no longer log in."""
+        ending = {
+            task: connection
+            for task, connection in self._running.items()
+            if self._sessions[connection].account == name
+        }
+        await self._end(ending, grace_s)
+
+    async def _end(self, connections: dict[asyncio.Task[None], Connection], grace_s: float) -> None:
+        for connection in connections.values():
             connection.stop()
-        if not self._running:
+        if not connections:
             return
-        _, late = await asyncio.wait(self._running, timeout=grace_s)
+        _, late = await asyncio.wait(connections, timeout=grace_s)
         for task in late:
-            connection = self._running[task]
+            connection = connections[task]
             log.warn("smtp.cut_off", remote=connection.remote_ip)
             connection.abort()
             task.cancel()
@@ -58,19 +71,20 @@ class SmtpServer:
         connection = Connection(transport, self._service.tls)
         if self._stopping:
             connection.stop()
-        task = asyncio.get_running_loop().create_task(self._run(connection))
+        session = self._sessions[connection] = Session(self._service, connection)
+        task = asyncio.get_running_loop().create_task(self._run(session, connection))
         self._running[task] = connection
         task.add_done_callback(self._forget)
         return connection
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
+        del self._sessions[self._running.pop(task)]
 
-    async def _run(self, connection: Connection) -> None:
+    async def _run(self, session: Session, connection: Connection) -> None:
         gauge = metrics.CONNECTIONS_OPEN.labels("smtp", self._service.listener)
         gauge.inc()
         try:
-            await Session(self._service, connection).run()
+            await session.run()
             await connection.close()
         except Exception as e:
             metrics.unhandled("smtpserver")

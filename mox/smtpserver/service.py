@@ -12,7 +12,7 @@ from mox.base.limits import MESSAGE_SIZE
 from mox.base.ratelimit import OpenCounter, RateLimiter
 from mox.inbound.deliver import Deliverer
 from mox.inbound.recipients import Directory
-from mox.sasl.mechanism import Credentials
+from mox.sasl.mechanism import Credentials, Verify
 
 
 class Login(Protocol):
@@ -41,8 +41,8 @@ class Authenticator(Protocol):
         """A user by full address in NFC, None when there is none.    Errors: those of the store."""
         ...
 
-    async def verify(self, check: Callable[[], bool]) -> bool:
-        """Run a slow password check without blocking the event loop."""
+    async def verify(self, step: Verify) -> bool:
+        """Check a password, without blocking the event loop."""
         ...
 
 

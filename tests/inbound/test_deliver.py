@@ -1,4 +1,6 @@
 import asyncio
+import errno
+import os
 from pathlib import Path
 
 import msgspec
@@ -110,18 +112,38 @@ async def test_nothing_is_left_when_it_is_cancelled(tmp_path: Path) -> None:
     everybody = [recipient(name) for name in "abc"]
     task = asyncio.create_task(deliver(Stuck(), delivery(spooled(tmp_path), *everybody)))
     await asyncio.sleep(0.05)
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_link_that_cannot_be_made_is_a_failure(tmp_path: Path) -> None:
-    content = spooled(tmp_path)
-    content.path.unlink()
-    failures = await deliver(Store(), delivery(content, recipient("a"), recipient("b")))
-    assert [type(failure) for failure in failures] == [FileNotFoundError, FileNotFoundError]
+async def test_nothing_is_stored_when_the_copies_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.link
+    made: list[object] = []
+
+    def link(source: Path, target: Path) -> None:
+        if made:
+            raise OSError(errno.ENOSPC, "full")
+        made.append(target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "link", link)
+    store = Store()
+    with pytest.raises(OSError, match="full"):
+        await deliver(store, delivery(spooled(tmp_path), recipient("a"), recipient("b")))
+    assert store.got == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_copies_for_one_account_come_in_the_order_of_recipients() -> None:
+    store = Store()
+    everybody = [recipient("a", f"box{number}") for number in range(5)]
+    await deliver(store, delivery(b"\r\n", *everybody))
+    assert store.mailboxes == [f"box{number}" for number in range(5)]
 
 
 async def test_the_mailbox_of_the_destination() -> None:

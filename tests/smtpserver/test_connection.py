@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -249,6 +250,30 @@ def test_a_failed_handshake_ends_the_connection(run: Loop, house: House, tls: Se
         await listening.stop()
 
     run(main)
+
+
+def test_a_client_that_vanishes_at_any_moment_leaves_nothing_behind(
+    run: Loop, house: House, tls: ServerTLS
+) -> None:
+    async def main() -> None:
+        listening = Listening(house, tls=tls)
+        await listening.start()
+        said = b"EHLO client.example\r\nSTARTTLS\r\n"
+        for length in (0, 5, 21, len(said)):
+            for waits in (0.0, 0.01):
+                peer = await listening.connect()
+                peer.writer.write(said[:length])
+                await asyncio.sleep(waits)
+                # A reset instead of an orderly end.
+                sock = peer.writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                peer.writer.transport.abort()
+        while len(listening.server):
+            await asyncio.sleep(0.01)
+        await listening.stop()
+
+    run(main)
+    assert len(house.open_connections) == 0
 
 
 def test_the_last_reply_arrives_although_the_client_is_still_sending(

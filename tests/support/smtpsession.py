@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from mox.base.ratelimit import OpenCounter, RateLimiter, Window
 from mox.config.live import Live
 from mox.config.load import load
 from mox.inbound.recipients import ConfigDirectory
-from mox.sasl.mechanism import NO_BINDINGS, Credentials
+from mox.sasl.mechanism import Credentials, Verify
 from mox.sasl.secretset import Cost, SecretSet, derive
 from mox.smtp.reply import Reply, ReplyParser, format_reply
 from mox.smtpserver.service import NO_DELAYS, SmtpService
@@ -215,8 +214,8 @@ class FakeUsers:
             raise AccountMissing
         return self.logins.get(username)
 
-    async def verify(self, check: Callable[[], bool]) -> bool:
-        return check()
+    async def verify(self, step: Verify) -> bool:
+        return step.run()
 
 
 def cheap_secrets() -> SecretSet:
@@ -380,9 +379,3 @@ class BoundTLS:
 
     def end_point_binding(self, _connection: object) -> bytes | None:
         return None
-
-
-__all__ = [
-    "NO_BINDINGS", "PASSWORD", "TLS13", "BoundTLS", "Client", "FakeLogin", "FakeStore", "House",
-    "MemoryWire", "cheap_secrets",
-]  # fmt: skip

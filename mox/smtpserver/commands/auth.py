@@ -117,7 +117,7 @@ class _Attempt:
             if isinstance(step, Lookup):
                 self._login = await authenticator.login(step.username)
                 return exchange.found(self._login.credentials if self._login else None)
-            return exchange.verified(await authenticator.verify(step.run))
+            return exchange.verified(await authenticator.verify(step))
         except (MoxError, OSError) as e:
             self._session.log.error("smtp.login_error", e, variant=self._variant)
             # RFC 4954 §6: 454 for a failure on our side.
