@@ -223,11 +223,7 @@ class _DataState:
             end = last + 1 if last >= 0 else limit
         block = data[pos:end]
         # RFC 5321 §2.3.8: CR only together with LF.  For the dots see _line_start.
-        if (
-            block.count(b"\r") != block.count(b"\r\n")
-            or b"\n.\n" in block
-            or b"\n.\r\n" in block
-        ):
+        if block.count(b"\r") != block.count(b"\r\n") or b"\n.\n" in block or b"\n.\r\n" in block:
             self.smuggling = True
         if block.endswith(b"\n"):
             self._start = _Start.CRLF if block.endswith(b"\r\n") else _Start.LF
