@@ -92,6 +92,9 @@ PASSWORD_MIN: Final = 8  # bytes of UTF-8
 PASSWORD_MAX: Final = 1024  # bytes of UTF-8; nobody types more, and each one is hashed slowly
 USERNAME_MAX: Final = 512  # bytes of UTF-8; the longest address is shorter
 SCRAM_NONCE_MIN: Final = 8  # characters a client must bring; less protects nobody
+PASSWORD_HASHES: Final = 2  # Argon2id runs at one time, 19 MiB and 30 ms each
+PASSWORD_CACHE: Final = 10_000  # checks that succeeded, remembered; about 1.5 MB
+PASSWORD_CACHE_S: Final = 15 * 60.0  # seconds; then all are forgotten
 
 # Listeners
 CONNECTION_RATE: Final = (300, 900, 2700)  # new connections per minute: host, network, region

@@ -196,6 +196,13 @@ class StaticConfig(_Section, frozen=True, kw_only=True):
     user: Annotated[
         str, Meta(description="User, or numeric user id, to become after binding ports as root.")
     ] = "mox"
+    no_fix_permissions: Annotated[
+        bool,
+        Meta(
+            description="At a start as root, do not make that user the owner of the folders of"
+            " configuration and data."
+        ),
+    ] = False
     hostname: Annotated[
         str,
         Meta(

@@ -3,7 +3,6 @@
 Source  RFC 9051 §6.2.2, §6.2.3; spec/imap.md sections 2 and 4.
 """
 
-import asyncio
 import binascii
 from base64 import b64decode, b64encode
 from typing import Final
@@ -122,7 +121,7 @@ async def _exchange(
                     logins[username] = login
                 step = exchange.found(login.credentials if login is not None else None)
             case Verify():
-                step = exchange.verified(await asyncio.to_thread(step.run))
+                step = exchange.verified(await session.service.authenticator.verify(step))
             case Challenge(data=data):
                 response = await _ask(session, data)
                 if response is None:

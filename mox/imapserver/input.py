@@ -38,7 +38,7 @@ class Input:
         write: Callable[[bytes], None],
         flush: Callable[[], Awaitable[None]],
         before_read: Callable[[], Awaitable[None]],
-        stopping: Callable[[], bool],
+        farewell: Callable[[], str],
     ) -> None:
         self.reader = Reader()
         self.unfinished = False  # the end of the command being run was not read yet
@@ -47,14 +47,14 @@ class Input:
         self._write = write
         self._flush = flush
         self._before_read = before_read
-        self._stopping = stopping
+        self._farewell = farewell
         self._paused = False
         self._reading_line = False
 
     async def next(self, timeout_s: float) -> Event | None:
         """The next event; PAUSED when no more can be read; None when poked.
 
-        Errors  Bye when the server stops; TimedOut, ConnectionClosed.
+        Errors  Bye when the session is to end; TimedOut, ConnectionClosed.
         """
         reader = self.reader
         while True:
@@ -69,8 +69,8 @@ class Input:
                     self.unfinished = False
                 return event
             if not await self._fill(timeout_s):
-                if self._stopping():
-                    raise Bye("shutting down")
+                if farewell := self._farewell():
+                    raise Bye(farewell)
                 return None
 
     async def _fill(self, timeout_s: float) -> bool:
@@ -98,7 +98,7 @@ class Input:
     async def line(self, timeout_s: float) -> bytes:
         """One line as it is, for a command that goes on reading.
 
-        Errors  Bad for an overlong one; Bye when the server stops; TimedOut, ConnectionClosed.
+        Errors  Bad for an overlong one; Bye when the session is to end; TimedOut, ConnectionClosed.
         """
         while (found := await self.poll_line(timeout_s)) is None:
             pass  # poked by changes that wait for the next command

@@ -59,8 +59,8 @@ async def _say_bye(session: Session, bye: Bye) -> None:
 async def _serve_commands(session: Session) -> None:
     refusal: MoxError | None = None
     while not session.ended:
-        if session.service.stopping:
-            raise Bye("shutting down")
+        if session.farewell:
+            raise Bye(session.farewell)
         event = await session.input.next(session.timeout_s)
         match event:
             case Received():

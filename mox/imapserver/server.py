@@ -28,6 +28,7 @@ class ImapServer:
     def __init__(self, service: ImapService) -> None:
         self.service = service
         self._tasks: dict[asyncio.Task[None], SocketWire] = {}
+        self._sessions: dict[SocketWire, Session] = {}  # those that were let in
 
     def __len__(self) -> int:
         """Connections open now."""
@@ -50,15 +51,29 @@ class ImapServer:
     async def stop(self, grace_s: float) -> None:
         """Let commands in progress finish, say BYE, drop who is left after so many seconds."""
         self.service.stopping = True
-        for wire in self._tasks.values():
+        await self._end(self._tasks, grace_s)
+
+    async def end_account(self, name: str, grace_s: float) -> None:
+        """As ``stop``, for the sessions of one account; for one that can no longer log in."""
+        ending: dict[asyncio.Task[None], SocketWire] = {}
+        for task, wire in self._tasks.items():
+            session = self._sessions.get(wire)
+            if session is not None and session.account is not None and session.account.name == name:
+                session.dismissed = True
+                ending[task] = wire
+        await self._end(ending, grace_s)
+
+    async def _end(self, tasks: dict[asyncio.Task[None], SocketWire], grace_s: float) -> None:
+        for wire in tasks.values():
             wire.poke()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_s)
-        for task, wire in list(self._tasks.items()):
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        late = {task: wire for task, wire in tasks.items() if not task.done()}
+        for task, wire in late.items():
             wire.abort()
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if late:
+            await asyncio.wait(late)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
@@ -81,9 +96,12 @@ class ImapServer:
                 log.info("imap.turned_away", remote=address, why=refusal)
                 await _turn_away(wire, refusal)
             else:
-                await serve(Session(self.service, listener, wire, self.service.next_cid()))
+                session = Session(self.service, listener, wire, self.service.next_cid())
+                self._sessions[wire] = session
+                await serve(session)
             await wire.finish()
         finally:
+            self._sessions.pop(wire, None)
             gauge.dec()
             if entered:
                 limiter.open.leave(address)

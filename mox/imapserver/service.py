@@ -17,7 +17,7 @@ from mox.base.limits import (
     MESSAGE_SIZE,
 )
 from mox.base.ratelimit import OpenCounter, RateLimiter, Window
-from mox.sasl.mechanism import Credentials
+from mox.sasl.mechanism import Credentials, Verify
 from mox.store.account import Account
 
 
@@ -35,6 +35,10 @@ class Authenticator(Protocol):
 
     async def lookup(self, username: str) -> Login | None:
         """A user by the NFC form of the full address, None when there is none."""
+        ...
+
+    async def verify(self, step: Verify) -> bool:
+        """Check a password, without blocking the event loop."""
         ...
 
 

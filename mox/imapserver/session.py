@@ -35,9 +35,8 @@ class Session:
         self.listener = listener
         self.wire = wire
         self.log: Logger = get_logger("imapserver").bind(cid=cid, remote=wire.remote_address)
-        self.input = Input(
-            wire, self.write, self.drain, self._before_read, lambda: service.stopping
-        )
+        self.input = Input(wire, self.write, self.drain, self._before_read, lambda: self.farewell)
+        self.dismissed = False  # the account is being removed
         self.account: Account | None = None
         self.login: Login | None = None
         self.username = ""
@@ -89,6 +88,13 @@ class Session:
     def capabilities_disabled(self) -> frozenset[bytes]:
         """Upper-case capabilities taken away from this account."""
         return self.login.capabilities_disabled if self.login is not None else frozenset()
+
+    @property
+    def farewell(self) -> str:
+        """Why the session ends after the command at hand; empty: it goes on."""
+        if self.service.stopping:
+            return "shutting down"
+        return "account removed" if self.dismissed else ""
 
     def logged_in(self, account: Account, login: Login, username: str) -> None:
         """The client is known now."""

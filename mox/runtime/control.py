@@ -1,12 +1,13 @@
 """What the control socket's commands do."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from mox.base import log
 from mox.base.errors import Malformed, Refused
 from mox.base.limits import MESSAGE_SIZE
 from mox.config import change
-from mox.config.live import Config, Target
+from mox.config.live import Target
 from mox.config.lookup import find_recipient
 from mox.config.names import parse_address
 from mox.ctl import commands as ctl
@@ -28,6 +29,7 @@ class Control:
         shard: Shard,
         accounts: Accounts,
         stop: Callable[[], None],
+        end_sessions: Callable[[str], Awaitable[None]],
         *,
         supervised: bool,
     ) -> None:
@@ -36,6 +38,7 @@ class Control:
         self._accounts = accounts
         self._deliverer = StoreDeliverer(accounts)
         self._stop = stop
+        self._end_sessions = end_sessions
         self._supervised = supervised
 
     def handlers(self) -> Handlers:
@@ -118,48 +121,40 @@ class Control:
         return ctl.Addresses(addresses=tuple(sorted(account.destinations)))
 
     async def _on_account_add(self, wanted: ctl.AccountAddress, _: Call) -> ctl.Nothing:
-        config, text = self._current()
-        if wanted.account in await self._shard.account_names():
-            raise Refused(
-                f"the data of a removed account {wanted.account!r} is still there;"
-                " remove it first or choose another name"
-            )
-        self._files.rewrite(
-            change.add_account(config, text, account=wanted.account, address=wanted.address)
-        )
-        await self._accounts.account(wanted.account)
+        name = wanted.account
+        if name not in self._files.live.config.domains.accounts:
+            await self._refuse_leftovers(name)
+        await self._files.edit(partial(change.add_account, account=name, address=wanted.address))
+        await self._accounts.account(name)
         return ctl.Nothing()
 
     async def _on_account_rm(self, wanted: ctl.AccountName, _: Call) -> ctl.Nothing:
-        config, text = self._current()
-        self._files.rewrite(change.remove_account(config, text, account=wanted.account))
-        await self._accounts.remove(wanted.account)
+        name = wanted.account
+        configured = name in self._files.live.config.domains.accounts
+        if configured or not await self._accounts.is_stored(name):
+            await self._files.edit(partial(change.remove_account, account=name))
+        await self._end_sessions(name)
+        await self._accounts.remove(name)
         return ctl.Nothing()
 
     async def _on_account_disable(self, wanted: ctl.AccountDisable, _: Call) -> ctl.Nothing:
-        config, text = self._current()
-        self._files.rewrite(
-            change.set_login_disabled(config, text, account=wanted.account, message=wanted.message)
-        )
-        return ctl.Nothing()
+        return await self._disable_login(wanted.account, wanted.message)
 
     async def _on_account_enable(self, wanted: ctl.AccountName, _: Call) -> ctl.Nothing:
-        config, text = self._current()
-        self._files.rewrite(
-            change.set_login_disabled(config, text, account=wanted.account, message="")
-        )
+        return await self._disable_login(wanted.account, "")
+
+    async def _disable_login(self, account: str, message: str) -> ctl.Nothing:
+        await self._files.edit(partial(change.set_login_disabled, account=account, message=message))
         return ctl.Nothing()
 
     async def _on_address_add(self, wanted: ctl.AccountAddress, _: Call) -> ctl.Nothing:
-        config, text = self._current()
-        self._files.rewrite(
-            change.add_address(config, text, account=wanted.account, address=wanted.address)
+        await self._files.edit(
+            partial(change.add_address, account=wanted.account, address=wanted.address)
         )
         return ctl.Nothing()
 
     async def _on_address_rm(self, wanted: ctl.Address, _: Call) -> ctl.Nothing:
-        config, text = self._current()
-        self._files.rewrite(change.remove_address(config, text, address=wanted.address))
+        await self._files.edit(partial(change.remove_address, address=wanted.address))
         return ctl.Nothing()
 
     async def _on_address_account(self, wanted: ctl.Address, _: Call) -> ctl.AddressTarget:
@@ -176,47 +171,48 @@ class Control:
         )
 
     async def _on_domain_add(self, wanted: ctl.DomainAdd, _: Call) -> ctl.Nothing:
-        config, text = self._current()
-        self._files.rewrite(
-            change.add_domain(
-                config,
-                text,
+        if wanted.account not in self._files.live.config.domains.accounts:
+            await self._refuse_leftovers(wanted.account)
+        await self._files.edit(
+            partial(
+                change.add_domain,
                 domain=wanted.domain,
                 account=wanted.account,
                 localpart=wanted.localpart,
                 disabled=wanted.disabled,
             )
         )
-        await self._accounts.create_configured()
+        await self._accounts.account(wanted.account)
         return ctl.Nothing()
 
     async def _on_domain_rm(self, wanted: ctl.DomainName, _: Call) -> ctl.Nothing:
-        config, text = self._current()
-        self._files.rewrite(change.remove_domain(config, text, domain=wanted.domain))
+        await self._files.edit(partial(change.remove_domain, domain=wanted.domain))
         return ctl.Nothing()
 
     async def _on_domain_disable(self, wanted: ctl.DomainName, _: Call) -> ctl.Nothing:
-        return self._disable_domain(wanted.domain, disabled=True)
+        return await self._disable_domain(wanted.domain, disabled=True)
 
     async def _on_domain_enable(self, wanted: ctl.DomainName, _: Call) -> ctl.Nothing:
-        return self._disable_domain(wanted.domain, disabled=False)
+        return await self._disable_domain(wanted.domain, disabled=False)
 
-    def _disable_domain(self, domain: str, *, disabled: bool) -> ctl.Nothing:
-        config, text = self._current()
-        self._files.rewrite(
-            change.set_domain_disabled(config, text, domain=domain, disabled=disabled)
+    async def _disable_domain(self, domain: str, *, disabled: bool) -> ctl.Nothing:
+        await self._files.edit(
+            partial(change.set_domain_disabled, domain=domain, disabled=disabled)
         )
         return ctl.Nothing()
 
-    def _current(self) -> tuple[Config, str]:
-        # The text first: reading it takes up an edit by hand.
-        text = self._files.domains_text()
-        return self._files.live.config, text
+    async def _refuse_leftovers(self, account: str) -> None:
+        """A new account must not inherit the mail of an old one.    Errors: Refused."""
+        if await self._accounts.is_stored(account):
+            raise Refused(
+                f"the mail of an earlier account {account!r} is still there; remove it with:"
+                f" mox config account rm {account}, or choose another name"
+            )
 
     def _target(self, text: str) -> Target:
         address = parse_address(text)
         if address is None or address.localpart is None:
-            raise Malformed(f"{text} is not an address")
+            raise Malformed(f"{text!r} is not an address")
         found = find_recipient(self._files.live.config, address.localpart, address.domain)
         if not isinstance(found, Target):
             raise Refused(f"{text}: {found.value}")

@@ -18,11 +18,12 @@ class StoreDeliverer:
 
         Errors  those of the store; spooled content is consumed in every case.
         """
+        taken = False
         try:
-            owner = await self._accounts.account(account)
-            target = await ensure(owner, mailbox)
-        except BaseException:
-            if isinstance(message.content, SpoolFile):
+            async with self._accounts.using(account) as owner:
+                target = await ensure(owner, mailbox)
+                taken = True
+                await append(owner, target, [message])
+        finally:
+            if not taken and isinstance(message.content, SpoolFile):
                 message.content.path.unlink(missing_ok=True)
-            raise
-        await append(owner, target, [message])

@@ -1,4 +1,4 @@
-"""Which service listens where: from the configuration, bound, and handed to the worker."""
+"""Which service listens where: from the configuration, and bound."""
 
 import socket
 from collections.abc import Mapping
@@ -7,8 +7,6 @@ from msgspec import Struct
 
 from mox.config.static import Listener
 from mox.runtime.sockets import Endpoint, bind_all
-
-VARIABLE = "MOX_SOCKETS"  # environment of the worker: "listener service ip port fd", one a line
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -47,25 +45,3 @@ def bind_places(wanted: list[Place]) -> Bound:
     """Bind all or none.    Errors: BindFailed, a sentence for each that failed."""
     sockets = bind_all([place.endpoint for place in wanted])
     return list(zip(wanted, sockets, strict=True))
-
-
-def pass_on(bound: Bound) -> tuple[dict[str, str], list[int]]:
-    """Environment and descriptors that hand the sockets to a child."""
-    lines = [
-        f"{place.listener} {place.service} {place.endpoint.ip} {place.endpoint.port} {one.fileno()}"
-        for place, one in bound
-    ]
-    return {VARIABLE: "\n".join(lines)}, [one.fileno() for _, one in bound]
-
-
-def inherit(text: str) -> Bound:
-    """The sockets a parent handed over; the content of the environment variable."""
-    bound: Bound = []
-    for line in text.splitlines():
-        listener, service, ip, port, descriptor = line.split(" ")
-        one = socket.socket(fileno=int(descriptor))
-        one.setblocking(False)
-        one.set_inheritable(False)
-        endpoint = Endpoint(ip=ip, port=int(port))
-        bound.append((Place(listener=listener, service=service, endpoint=endpoint), one))
-    return bound

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from mox.base import log as logging
+from mox.base.errors import MoxError
 from mox.runtime.configfiles import ConfigFiles
-from mox.runtime.listeners import VARIABLE, inherit
+from mox.runtime.inheritance import taken_from
 from mox.runtime.supervisor import supervise
 from mox.runtime.worker import WorkerOptions, run_worker
 
@@ -20,10 +21,16 @@ def run_serve(config_path: Path) -> int:
 
 
 def run_child(arguments: list[str]) -> int:
-    """The worker's process: sockets come from the parent."""
-    files = ConfigFiles(Path(arguments[0]))
-    bound = inherit(os.environ.pop(VARIABLE))
-    return run_worker(files, WorkerOptions(supervised=True), bound)
+    """The worker's process; the exit code.    What it needs comes from the parent."""
+    try:
+        handed = taken_from(os.environ)
+        files = ConfigFiles(Path(arguments[0]), static_text=handed.static_text())
+        options = WorkerOptions(supervised=True, ready=handed.tell_ready, handed_file=handed.path)
+        return run_worker(files, options, handed.bound())
+    except MoxError as error:
+        for line in error.public.splitlines():
+            sys.stderr.write(f"mox: {line}\n")
+        return 1
 
 
 if __name__ == "__main__":

@@ -3,14 +3,16 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec import Struct
 
 from mox.base.clock import Clock
-from mox.base.limits import TLS_HANDSHAKE_TIMEOUT
+from mox.base.limits import LISTEN_BACKLOG, TLS_HANDSHAKE_TIMEOUT
 from mox.base.log import get_logger
 from mox.base.ratelimit import OpenCounter, RateLimiter
-from mox.config.static import Listener
+from mox.config.live import Config
+from mox.config.static import KeyCert, Listener
 from mox.imapserver import service as imap
 from mox.imapserver.server import ImapServer
 from mox.inbound.recipients import ConfigDirectory
@@ -18,7 +20,9 @@ from mox.runtime.accounts import Accounts
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.delivery import StoreDeliverer
 from mox.runtime.listeners import Place
-from mox.runtime.tls import CertificateFiles, ServerTLS
+from mox.runtime.tls import CertificateFiles, CertificateUnusable, ServerTLS
+from mox.sasl.mechanism import Verify
+from mox.smtp.address import parse_domain
 from mox.smtpserver import service as smtp
 from mox.smtpserver.server import SmtpServer
 from mox.store.shard import Shard
@@ -65,17 +69,30 @@ class ImapUsers:
             ),
         )
 
+    async def verify(self, step: Verify) -> bool:
+        """Check a password."""
+        return await self._accounts.verify(step)
+
 
 class Services:
     """Starts and stops the servers."""
 
-    def __init__(self, shared: Shared, files: ConfigFiles) -> None:
+    def __init__(
+        self, shared: Shared, files: ConfigFiles, file_at: Callable[[str], Path | None]
+    ) -> None:
+        """Nothing listens yet.
+
+        Input  file_at: where a file named in ``mox.toml`` is, if not at its own path.
+        """
         self._shared = shared
         self._files = files
+        self._file_at = file_at
         self._tls: dict[tuple[str, bool], ServerTLS] = {}
         self._listening: list[asyncio.Server] = []
-        self._imap: dict[int, ImapServer] = {}  # by size limit
+        self._imap: dict[str, ImapServer] = {}  # by listener
         self._smtp: list[SmtpServer] = []
+        self._ending: set[asyncio.Task[None]] = set()
+        files.live.listen(self._reconfigured)
 
     async def start(self, place: Place, bound: socket.socket) -> None:
         """Answer on a bound socket once it listens.    Errors: CertificateUnusable."""
@@ -93,6 +110,7 @@ class Services:
             sock=bound,
             ssl=tls.context if encrypted and tls is not None else None,
             ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT if encrypted else None,
+            backlog=LISTEN_BACKLOG,
             start_serving=False,
         )
         self._listening.append(server)
@@ -106,8 +124,32 @@ class Services:
         """No new connections; BYE and 421 to those there are."""
         for server in self._listening:
             server.close()
-        servers: list[ImapServer | SmtpServer] = [*self._imap.values(), *self._smtp]
-        await asyncio.gather(*(server.stop(STOP_GRACE_S) for server in servers))
+        await asyncio.gather(*(server.stop(STOP_GRACE_S) for server in self._servers()))
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    async def end_account(self, name: str) -> None:
+        """End the sessions of an account with BYE and 421; returns once they are gone."""
+        await asyncio.gather(
+            *(server.end_account(name, STOP_GRACE_S) for server in self._servers())
+        )
+
+    async def poll_certificates(self) -> None:
+        """Take up certificate files that changed; what cannot be used is logged, the old stays."""
+        for (listener, _), tls in self._tls.items():
+            try:
+                if await asyncio.to_thread(tls.poll):
+                    log.info("certificate.reloaded", listener=listener)
+            except CertificateUnusable as error:
+                log.error("certificate.refused", listener=listener, problem=error.public)
+
+    def _servers(self) -> list[ImapServer | SmtpServer]:
+        return [*self._imap.values(), *self._smtp]
+
+    def _reconfigured(self, old: Config, new: Config) -> None:
+        for name in old.domains.accounts.keys() - new.domains.accounts.keys():
+            task = asyncio.get_running_loop().create_task(self.end_account(name))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     async def _server_tls(self, place: Place, listener: Listener) -> ServerTLS | None:
         if listener.tls is None or not listener.tls.key_certs:
@@ -115,13 +157,7 @@ class Services:
         incoming = place.service == "smtp"
         key = place.listener, incoming
         if key not in self._tls:
-            files = [
-                CertificateFiles(
-                    cert_file=self._files.relative(pair.cert_file),
-                    key_file=self._files.relative(pair.key_file),
-                )
-                for pair in listener.tls.key_certs
-            ]
+            files = [self._certificate(pair) for pair in listener.tls.key_certs]
             minimum = listener.tls.min_version
             self._tls[key] = await asyncio.to_thread(
                 lambda: ServerTLS(
@@ -135,13 +171,23 @@ class Services:
             )
         return self._tls[key]
 
+    def _certificate(self, pair: KeyCert) -> CertificateFiles:
+        cert, key = self._files.relative(pair.cert_file), self._files.relative(pair.key_file)
+        return CertificateFiles(
+            cert_file=self._file_at(pair.cert_file) or cert,
+            key_file=self._file_at(pair.key_file) or key,
+            cert_name=str(cert),
+            key_name=str(key),
+        )
+
     def _hostname(self, listener: Listener) -> str:
-        return listener.hostname or self._files.live.config.static.hostname
+        """As protocols want it: with A-labels."""
+        return parse_domain(listener.hostname or self._files.live.config.static.hostname)
 
     def _imap_protocol(
         self, place: Place, listener: Listener, tls: ServerTLS | None, *, implicit: bool
     ) -> Callable[[], asyncio.BaseProtocol]:
-        server = self._imap.get(listener.smtp_max_message_size)
+        server = self._imap.get(place.listener)
         if server is None:
             shared = self._shared
             server = ImapServer(
@@ -164,7 +210,7 @@ class Services:
                     ),
                 )
             )
-            self._imap[listener.smtp_max_message_size] = server
+            self._imap[place.listener] = server
         return server.protocol(
             imap.Listener(
                 name=place.listener,

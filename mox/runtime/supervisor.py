@@ -1,102 +1,191 @@
 """The parent process of ``mox serve``: binds ports, drops rights, keeps the worker running.
 
-Started as root it binds the configured ports and becomes nobody's root again before any stranger
-is heard: the worker runs as the configured user and gets the sockets as inherited descriptors.
-A worker that dies is started again; SIGTERM and SIGINT are passed on, and the worker's exit code is
-ours.  Source  spec/cli.md section 9.
+Started as root it binds the configured ports, opens the certificates, and hands both to a worker that
+runs as the configured user: root itself hears no stranger.  A worker that dies is started again;
+SIGTERM and SIGINT are passed on, and the worker's exit code is ours.
+
+Source  spec/cli.md section 9.
 """
 
 import ctypes
+import errno
 import os
-import pwd
+import select
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
+from mox.base.clock import SystemClock
 from mox.base.errors import Refused
 from mox.base.log import get_logger
 from mox.runtime.configfiles import ConfigFiles
-from mox.runtime.listeners import bind_places, pass_on, places
+from mox.runtime.inheritance import VARIABLE, Copy, Inheritance, offer
+from mox.runtime.listeners import Bound, bind_places, places
+from mox.runtime.rights import User, find_user, give_config, give_data
 
 log = get_logger("supervisor")
 
 PR_SET_PDEATHSIG = 1
 RESTART_WAIT_S = (0.1, 1.0, 5.0, 15.0)  # after the first, second, ... failure in a row
 STEADY_S = 60.0  # a worker that ran so long starts counting anew
+RENEW_S = 1.0  # how often certificates are looked at
 
 
 def supervise(files: ConfigFiles) -> int:
     """Run until stopped; the exit code.    Errors: Refused, Unavailable when a port is in use."""
-    bound = bind_places(places(files.live.config.static.listeners))
-    user = _user(files.live.config.static.user) if os.geteuid() == 0 else None
+    if VARIABLE in os.environ:
+        raise Refused(f"{VARIABLE} is set: mox serve was called by its own worker")
+    static = files.live.config.static
+    user = find_user(static.user) if os.geteuid() == 0 else None
+    bound = bind_places(places(static.listeners))
+    certificates: dict[str, Copy] = {}
     if user is not None:
-        _own_data(files.data_dir, *user)
-    stopping: list[int] = []
-    worker: subprocess.Popen[bytes] | None = None
+        named = {
+            name
+            for listener in static.listeners.values()
+            if listener.tls is not None
+            for pair in listener.tls.key_certs
+            for name in (pair.cert_file, pair.key_file)
+        }
+        certificates = {name: Copy(files.relative(name)) for name in sorted(named)}
+        if not static.no_fix_permissions:
+            give_data(files.data_dir, user)
+            own = [files.data_dir, *map(files.relative, named)]
+            give_config(files.path.resolve(), files.domains_path.resolve(), user, own)
+    return _Supervisor(files, bound, user, certificates).run()
 
-    def stop(number: int, _frame: object) -> None:
-        stopping.append(number)
-        if worker is not None and worker.poll() is None:
-            worker.send_signal(signal.SIGTERM)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    environment, descriptors = pass_on(bound)
-    command = [sys.executable, "-m", "mox.runtime.serve", str(files.path.resolve())]
-    failures = 0
-    while True:
-        started = time.monotonic()
-        worker = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command,
-            env={**os.environ, **environment},
-            pass_fds=descriptors,
-            preexec_fn=lambda: _child(user),  # noqa: PLW1509 - this process has one thread
+class _Worker:
+    """A running worker."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", ready: int) -> None:
+        self.process = process
+        self.exit = os.pidfd_open(process.pid)
+        self.ready = ready  # a pipe
+        self.began = SystemClock().monotonic_s()
+
+    def close(self) -> None:
+        os.close(self.exit)
+        os.close(self.ready)
+
+
+class _Supervisor:
+    """Waits for three things: signals, the end of the worker, changed certificates."""
+
+    def __init__(
+        self,
+        files: ConfigFiles,
+        bound: Bound,
+        user: User | None,
+        certificates: dict[str, Copy],
+    ) -> None:
+        self._files = files
+        self._bound = bound
+        self._user = user
+        self._certificates = certificates
+        # What was read at start stays in force, also for workers that come later.
+        self._static = Copy(files.path, files.static_text.encode())
+        self._signals, self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._stopping = False
+        self._was_ready = False
+
+    def run(self) -> int:
+        """Until stopped; the exit code."""
+        signal.set_wakeup_fd(self._wakeup)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: None)  # the pipe tells
+        failures = 0
+        while True:
+            worker = self._start()
+            try:
+                code = self._attend(worker)
+            finally:
+                worker.close()
+            if code == 0 or (self._stopping and code == -signal.SIGTERM):
+                return 0  # the latter before it listened to signals
+            if self._stopping:
+                return code if code > 0 else 128 - code
+            if not self._was_ready:
+                # It said why; trying again would say the same.
+                return code if code > 0 else 128 - code
+            if SystemClock().monotonic_s() - worker.began > STEADY_S:
+                failures = 0
+            wait = RESTART_WAIT_S[min(failures, len(RESTART_WAIT_S) - 1)]
+            failures += 1
+            log.error("worker.died", code=code, restart_in_s=wait)
+            if self._signals in self._wait([], wait):
+                return 0
+
+    def _start(self) -> _Worker:
+        ready, ready_worker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        handed = Inheritance(
+            sockets=offer(self._bound),
+            static=self._static.descriptor,
+            ready=ready_worker,
+            files={name: copy.descriptor for name, copy in self._certificates.items()},
         )
-        if stopping:
-            worker.send_signal(signal.SIGTERM)
-        code = worker.wait()
-        if stopping or code == 0:
-            return code if code >= 0 else 128 - code
-        failures = 0 if time.monotonic() - started > STEADY_S else failures
-        if failures == 0 and time.monotonic() - started < 1.0 and code > 0:
-            # It refused to start and said why; trying again would say the same.
-            return code
-        wait = RESTART_WAIT_S[min(failures, len(RESTART_WAIT_S) - 1)]
-        failures += 1
-        log.error("worker.died", code=code, restart_in_s=wait)
-        time.sleep(wait)
-        if stopping:
-            return 0
+        user = self._user
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                # -P: no modules from the current folder, whoever may write there.
+                [sys.executable, "-P", "-m", "mox.runtime.serve", str(self._files.path.absolute())],
+                env={**os.environ, VARIABLE: handed.encode()},
+                pass_fds=handed.descriptors,
+                user=None if user is None else user.uid,
+                group=None if user is None else user.gid,
+                extra_groups=None if user is None else user.groups,
+                umask=0o007,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - this process has one thread
+            )
+        except PermissionError as error:
+            name = user.name if user is not None else "this user"
+            why = (
+                f"user {name} may not run {sys.executable}; install mox where every user can read it"
+                if error.errno == errno.EACCES
+                else f"cannot become user {name}: {error.strerror}"
+            )
+            raise Refused(why, cause=error) from error
+        finally:
+            os.close(ready_worker)
+        log.info("worker.started", worker=process.pid, user=user.name if user is not None else "")
+        return _Worker(process, ready)
+
+    def _attend(self, worker: _Worker) -> int:
+        """Until the worker has ended; its exit code."""
+        watched = [worker.exit, worker.ready]
+        if self._stopping:
+            worker.process.send_signal(signal.SIGTERM)
+        while True:
+            came = self._wait(watched, RENEW_S if self._certificates else None)
+            if worker.ready in came:
+                watched.remove(worker.ready)
+                self._was_ready = self._was_ready or os.read(worker.ready, 1) != b""
+            if worker.exit in came:
+                return worker.process.wait()
+            if self._signals in came:
+                worker.process.send_signal(signal.SIGTERM)
+            self._renew()
+
+    def _wait(self, descriptors: list[int], seconds: float | None) -> set[int]:
+        """Those that have something, the pipe of signals among them."""
+        poll = select.poll()
+        for descriptor in (self._signals, *descriptors):
+            poll.register(descriptor, select.POLLIN)
+        came = {found for found, _ in poll.poll(None if seconds is None else seconds * 1000)}
+        if self._signals in came:
+            os.read(self._signals, 4096)
+            self._stopping = True
+        return came
+
+    def _renew(self) -> None:
+        for name, copy in self._certificates.items():
+            try:
+                if copy.renew():
+                    log.info("certificate.changed", file=name)
+            except Refused as error:
+                log.error("certificate.unreadable", file=name, problem=error.public)
 
 
-def _child(user: tuple[int, int] | None) -> None:
-    """In the worker, before it runs: end with the parent, give up root."""
+def _end_with_parent() -> None:
+    """In the worker, before it runs: a supervisor that is killed takes it along."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    os.umask(0o007)
-    if user is not None:
-        os.setgroups([])
-        os.setgid(user[1])
-        os.setuid(user[0])
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _user(name: str) -> tuple[int, int]:
-    try:
-        entry = pwd.getpwnam(name)
-        return entry.pw_uid, entry.pw_gid
-    except KeyError as error:
-        if name.isdigit() and int(name) < 1 << 32:
-            return int(name), int(name)
-        raise Refused(
-            f"user {name} of mox.toml does not exist; make it with: useradd -r {name}", cause=error
-        ) from error
-
-
-def _own_data(folder: Path, uid: int, gid: int) -> None:
-    if not folder.exists():
-        folder.mkdir(parents=True, mode=0o750)
-    if folder.stat().st_uid != uid:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, uid, gid, follow_symlinks=False)

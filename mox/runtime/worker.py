@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from msgspec import Struct
@@ -18,6 +19,7 @@ from mox._speedups import IMPLEMENTATION
 from mox.base import log as logging
 from mox.base import metrics
 from mox.base.clock import SystemClock
+from mox.base.errors import Unavailable
 from mox.base.limits import (
     CONNECTION_RATE,
     CONNECTIONS_OPEN,
@@ -43,7 +45,7 @@ from mox.runtime.installation import (
 from mox.runtime.listeners import Bound, bind_places, places
 from mox.runtime.metricshttp import MetricsServer
 from mox.runtime.services import Services, Shared
-from mox.store.credentials import read_credentials
+from mox.runtime.sockets import listen
 from mox.store.shard import Shard, open_shard
 
 log = get_logger("worker")
@@ -56,6 +58,10 @@ LOCAL_LIMITS = (1 << 30, 1 << 30, 1 << 30)
 SHARD_FOLDER = Path("shards") / "0"
 
 
+def _no_file(_name: str) -> Path | None:
+    return None
+
+
 class WorkerOptions(Struct, frozen=True, kw_only=True):
     """What differs between ``serve`` and ``localserve``."""
 
@@ -64,6 +70,7 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     special_localparts: bool = False  # addresses that make errors
     new_accounts: dict[str, str] = {}  # passwords set where an account has none yet
     ready: Callable[[], None] | None = None  # called once everything listens
+    handed_file: Callable[[str], Path | None] = _no_file  # a file of mox.toml, from the supervisor
     supervised: bool = False
 
 
@@ -99,8 +106,9 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        loop.set_exception_handler(_unhandled)
         data = self._files.data_dir
-        await asyncio.to_thread(partial(data.mkdir, parents=True, exist_ok=True, mode=0o700))
+        await asyncio.to_thread(_make_folder, data)
         # On the loop: its tasks belong there, and nothing else runs yet.
         shard = open_shard(data / SHARD_FOLDER, derive)
         try:
@@ -112,21 +120,28 @@ class Worker:
 
     async def _serve(self, shard: Shard, data: Path) -> None:
         accounts = Accounts(shard, self._files.live)
-        await accounts.create_configured()
         for name, password in self._options.new_accounts.items():
-            if read_credentials(await accounts.account(name)) is None:
+            if not await accounts.has_password(name):
                 await accounts.set_password(name, password)
-        services = Services(await self._shared(shard, accounts, data), self._files)
+        shared = await self._shared(shard, accounts, data)
+        services = Services(shared, self._files, self._options.handed_file)
         metrics_server = MetricsServer()
         handlers = Control(
-            self._files, shard, accounts, self._stop.set, supervised=self._options.supervised
+            self._files,
+            shard,
+            accounts,
+            self._stop.set,
+            services.end_account,
+            supervised=self._options.supervised,
         ).handlers()
         control = ControlServer(data, handlers)
-        polling = asyncio.create_task(self._poll_config(), name="config")
+        polling = asyncio.create_task(self._poll_files(services), name="config")
         try:
             for place, bound in self._bound:
                 if place.service != "metrics":
                     await services.start(place, bound)
+            # All of them before anybody is answered: another process may have been faster.
+            listen([bound for _, bound in self._bound])
             await metrics_server.start(
                 [bound for place, bound in self._bound if place.service == "metrics"]
             )
@@ -138,9 +153,11 @@ class Worker:
             log.info("worker.stopping")
         finally:
             polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
             await control.stop()
             await services.stop()
             await metrics_server.stop()
+            accounts.close()
 
     async def _shared(self, shard: Shard, accounts: Accounts, data: Path) -> Shared:
         clock = SystemClock()
@@ -177,12 +194,33 @@ class Worker:
         if self._options.ready is not None:
             self._options.ready()
 
-    async def _poll_config(self) -> None:
+    async def _poll_files(self, services: Services) -> None:
         self._files.live.listen(_log_change)
         while True:
             await asyncio.sleep(CONFIG_POLL_S)
-            # A stat is a few microseconds; the file is read only when it changed.
-            self._files.poll()
+            try:
+                # A look at the files' times; they are read only when these changed.
+                await self._files.poll()
+                await services.poll_certificates()
+            except Exception as error:
+                # Of whoever was told of the change; the next one is to be seen all the same.
+                metrics.unhandled("serve")
+                log.error("config.unhandled", error)
+
+
+def _make_folder(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot make the data folder {data}: {error.strerror}", cause=error
+        ) from error
+
+
+def _unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An error that no task or callback took: a fault of ours."""
+    metrics.unhandled("serve")
+    log.error("worker.unhandled", context.get("exception"), message=context.get("message"))
 
 
 def _log_change(old: Config, new: Config) -> None:

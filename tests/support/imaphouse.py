@@ -9,7 +9,7 @@ from mox.imapserver.errors import ConnectionClosed, TimedOut
 from mox.imapserver.serve import serve
 from mox.imapserver.service import NO_DELAYS, ImapService, Limiter, Listener, Login
 from mox.imapserver.session import Session
-from mox.sasl.mechanism import NO_BINDINGS, CramSecret, ScramSecret
+from mox.sasl.mechanism import NO_BINDINGS, CramSecret, ScramSecret, Verify
 from mox.store.content import NewMessage
 from mox.store.messages import append
 from mox.store.shard import Shard
