@@ -182,6 +182,27 @@ async def test_content_is_erased_when_no_view_needs_it(
     await verify_clean(account)
 
 
+async def test_content_of_a_copy_stays_while_a_view_was_not_told_of_its_expunge(
+    shard: Shard, account: Account, message: Make
+) -> None:
+    inbox = account.mailbox("Inbox")
+    await append(account, inbox, [message("moved, then expunged")])
+    view = await account.open_view(inbox, read_only=False)
+    file = view.columns.file(0)
+    await copy(account, inbox, array("I", [0]), inbox, move=True)
+    view.poll(expunge=True)
+    # The first expunge was told, the second was not: both rows name the content.
+    await expunge(account, inbox, array("I", [1]))
+    shard.eraser.wake(inbox)
+    await shard.eraser.idle()
+    assert shard.engine.get(Family.LOC, keys.file(account.id, file)) is not None
+    view.poll(expunge=True)
+    shard.eraser.wake(inbox)
+    await shard.eraser.idle()
+    assert shard.engine.get(Family.LOC, keys.file(account.id, file)) is None
+    await verify_clean(account)
+
+
 async def test_copy_and_move(account: Account, message: Make) -> None:
     inbox, archive = account.mailbox("Inbox"), account.mailbox("Archive")
     await append(account, archive, [message("old", keywords=("z",))])
