@@ -24,7 +24,9 @@ def imported(path: Path) -> set[str]:
 
 def test_no_module_is_named_for_nothing() -> None:
     forbidden = {"utils", "util", "helpers", "common", "misc", "core", "manager"}
-    assert [path for path in SOURCES if path.stem in forbidden or path.parent.name in forbidden] == []
+    assert [
+        path for path in SOURCES if path.stem in forbidden or path.parent.name in forbidden
+    ] == []
 
 
 @pytest.mark.parametrize("pyx", PYX, ids=lambda path: path.stem)
@@ -54,9 +56,11 @@ def test_the_environment_is_read_at_the_edges_only() -> None:
         floor = path.relative_to(ROOT / "mox").parts[0]
         if floor in {"runtime", "cli", "_speedups"}:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}:
-                readers.append(path)
+        readers += [
+            path
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+        ]
     assert readers == []
 
 

@@ -183,7 +183,7 @@ class ColumnsAgainstList(RuleBasedStateMachine):
             view = self.views[which]
             if expunges:
                 view.told = self.modseq
-            upto = self.modseq - which
+            upto = max(0, self.modseq - which)
             limit = self.columns.created_upto(view.limit, upto)
             rest = [r.createseq > upto for r in self.records[view.limit :]]
             assert limit == (view.limit + rest.index(True) if True in rest else len(self.records))
