@@ -9,6 +9,7 @@ from enum import Enum
 
 import msgspec
 
+from mox._speedups import Columns
 from mox.base import flags as flagbits
 from mox.base.limits import COMMIT_BATCH_ROWS
 from mox.store.account import Account
@@ -68,17 +69,60 @@ def change_flags(
     mask = (
         mailbox.keyword_mask(keywords) if how is How.REMOVE else mailbox.ensure_keywords(keywords)
     )
-    changes = []
-    for slot in slots:
-        old = columns.flags(slot), columns.keywords(slot)
-        new = _apply(how, old, flags, mask)
-        if new != old:
-            changes.append((slot, old[0], *new))
-    if not changes and len(mailbox.record.keywords) == known:
+    changed, new_flags, new_keywords = _changes(
+        columns, slots, _masks(how, flags), _masks(how, mask)
+    )
+    if not changed and len(mailbox.record.keywords) == known:
         return FlagsChanged(modseq=0, changed=array("I"), failed=failed, ticket=0)
     change = ChangeSet(account, origin)
-    changed = array("I")
-    sliced = len(changes) > COMMIT_BATCH_ROWS
+    before = columns.counts()
+    set_flags, modseq = columns.set_flags, change.modseq
+    for slot, bits, words in zip(changed, new_flags, new_keywords, strict=True):
+        set_flags(slot, bits, words, modseq)
+    mailbox.count_flags(before, columns.counts())
+    _put_rows(change, mailbox, columns, changed)
+    change.touch(mailbox)
+    change.log(mailbox, columns.uid_ranges(changed), "flags", _describe(how, flags, keywords))
+    ticket = change.stage()
+    return FlagsChanged(modseq=change.modseq, changed=changed, failed=failed, ticket=ticket)
+
+
+def _masks(how: How, bits: int) -> tuple[int, int]:
+    """Bits that are kept, and bits that are set."""
+    if how is How.REPLACE:
+        return 0, bits
+    if how is How.ADD:
+        return -1, bits
+    return ~bits, 0
+
+
+def _changes(
+    columns: Columns, slots: "array[int]", of_flags: tuple[int, int], of_keywords: tuple[int, int]
+) -> tuple["array[int]", list[int], list[int]]:
+    """Slots that really change; in the same order their new flags and keywords.
+
+    Runs on the event loop for all messages of a command, so every call in it counts; and tuples
+    per message would set off the garbage collector.
+    """
+    flags_of, keywords_of = columns.flags, columns.keywords
+    keep, add = of_flags
+    keep_keywords, add_keywords = of_keywords
+    changed, all_flags, all_keywords = array("I"), list[int](), list[int]()
+    for slot in slots:
+        flags, keywords = flags_of(slot), keywords_of(slot)
+        new_flags = flags & keep | add
+        new_keywords = keywords & keep_keywords | add_keywords
+        if new_flags != flags or new_keywords != keywords:
+            changed.append(slot)
+            all_flags.append(new_flags)
+            all_keywords.append(new_keywords)
+    return changed, all_flags, all_keywords
+
+
+def _put_rows(change: ChangeSet, mailbox: Mailbox, columns: Columns, slots: "array[int]") -> None:
+    """Put changed rows into the change set; many of them go in slices before it."""
+    account = change.account
+    sliced = len(slots) > COMMIT_BATCH_ROWS
     if sliced:
         mailbox.record.modseq = change.modseq
         mailbox.record.dirty = True
@@ -86,31 +130,15 @@ def change_flags(
         change.batch.put(
             Family.META, keys.mailbox(account.id, mailbox.id), rows.encode(mailbox.record)
         )
-    for slot, old_flags, new_flags, new_keywords in changes:
-        size = columns.size(slot)
-        mailbox.count(old_flags, size, -1)
-        mailbox.count(new_flags, size, 1)
-        columns.set_flags(slot, new_flags, new_keywords, change.modseq)
-        key = keys.row(account.id, mailbox.id, columns.uid(slot))
-        change.batch.put(Family.ROW, key, columns.row(slot))
-        changed.append(slot)
-        if sliced and len(change.batch) >= COMMIT_BATCH_ROWS:
+    for at in range(0, len(slots), COMMIT_BATCH_ROWS):
+        some = slots[at : at + COMMIT_BATCH_ROWS]
+        numbers = [keys.row(account.id, mailbox.id, uid) for uid in columns.uids(some)]
+        change.batch.put_all(Family.ROW, numbers, columns.rows(some))
+        if at + COMMIT_BATCH_ROWS < len(slots):
             # What a crash in the middle leaves is a part of the change; nobody was told of it.
             account.ticket = account.committer.stage(change.batch)
             change.batch = Batch()
     mailbox.record.dirty = False
-    change.touch(mailbox)
-    change.log(mailbox, columns.uid_ranges(changed), "flags", _describe(how, flags, keywords))
-    ticket = change.stage()
-    return FlagsChanged(modseq=change.modseq, changed=changed, failed=failed, ticket=ticket)
-
-
-def _apply(how: How, old: tuple[int, int], flags: int, keywords: int) -> tuple[int, int]:
-    if how is How.REPLACE:
-        return flags, keywords
-    if how is How.ADD:
-        return old[0] | flags, old[1] | keywords
-    return old[0] & ~flags, old[1] & ~keywords
 
 
 def _describe(how: How, flags: int, keywords: tuple[str, ...]) -> str:

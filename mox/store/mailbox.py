@@ -22,6 +22,7 @@ LOAD_SLICE = 2000  # rows handed to the columns at a time
 COMPACT_TAIL = 50_000  # slots moved by an eager compaction
 COMPACT_SHARE = 64  # one gone slot in so many makes a compaction worth any move
 
+Counts = tuple[int, int, int, int, int]  # as ``Columns.counts`` gives them
 NewSlot = tuple[int, int, int, int, int, int, int, int, int, int, int]
 
 
@@ -122,6 +123,13 @@ class Mailbox:
         if flags & flagbits.DELETED:
             record.deleted += sign
             record.deleted_size += sign * size
+
+    def count_flags(self, before: Counts, after: Counts) -> None:
+        """Flags changed: take over the counts of the columns by their difference."""
+        record = self.record
+        record.unseen += after[1] - before[1]
+        record.deleted += after[2] - before[2]
+        record.deleted_size += after[4] - before[4]
 
     def keyword_mask(self, names: tuple[str, ...]) -> int:
         """Bits of keywords this mailbox knows; others are left out."""

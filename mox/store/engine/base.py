@@ -27,14 +27,19 @@ class Family(Enum):
 class Batch:
     """Changes over any families that happen together or not at all."""
 
-    __slots__ = ("operations",)
+    __slots__ = ("bulk", "operations")
 
     def __init__(self) -> None:
         self.operations: list[tuple[Family, bytes, bytes | None, bytes | None]] = []
+        self.bulk: list[tuple[Family, list[bytes], list[bytes]]] = []  # after the operations
 
     def put(self, family: Family, key: bytes, value: bytes) -> None:
         """Set a key."""
         self.operations.append((family, key, value, None))
+
+    def put_all(self, family: Family, keys: list[bytes], values: list[bytes]) -> None:
+        """Set many keys that nothing else in the batch touches; cheaper than one by one."""
+        self.bulk.append((family, keys, values))
 
     def delete(self, family: Family, key: bytes) -> None:
         """Remove a key; no error when it is not there."""
@@ -45,7 +50,7 @@ class Batch:
         self.operations.append((family, start, None, end))
 
     def __len__(self) -> int:
-        return len(self.operations)
+        return len(self.operations) + sum(len(keys) for _, keys, _ in self.bulk)
 
 
 class Engine(Protocol):

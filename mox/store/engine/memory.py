@@ -47,9 +47,16 @@ class MemoryEngine:
                 if values.pop(key, None) is not None:
                     del keys[bisect_left(keys, key)]
             else:
-                if key not in values:
-                    insort(keys, key)
-                values[key] = value
+                self._put(family, key, value)
+        for family, new_keys, new_values in batch.bulk:
+            for key, value in zip(new_keys, new_values, strict=True):
+                self._put(family, key, value)
+
+    def _put(self, family: Family, key: bytes, value: bytes) -> None:
+        values = self._values[family]
+        if key not in values:
+            insort(self._keys[family], key)
+        values[key] = value
 
     def sync(self) -> None:
         """Count the call."""

@@ -91,6 +91,10 @@ class RocksEngine:
                 out.delete(key, handle)
             else:
                 out.put(key, value, handle)
+        for family, keys, values in batch.bulk:
+            handle = self._handles[family]
+            for key, value in zip(keys, values, strict=True):
+                out.put(key, value, handle)
         try:
             self._db.write(out)
         except Exception as error:
