@@ -72,21 +72,6 @@ class Wire:
             buffer[:kept] = buffer[end - kept : end]
 
 
-def fill(server: Server, mailbox: str, messages: list[bytes]) -> None:
-    """Put the messages there: MULTIAPPEND where it is offered, else many APPENDs on their way."""
-    with server.imap(timeout=300) as client:
-        multiple = b"MULTIAPPEND" in client.capabilities()
-        client.ok(f"CREATE {mailbox}".encode())
-        if not multiple:
-            client.append_many(mailbox, messages)
-            return
-        for start in range(0, len(messages), 250):
-            group = bytearray()
-            for message in messages[start : start + 250]:
-                group += b" {%d+}\r\n" % len(message) + message
-            client.ok(f"APPEND {mailbox}".encode() + bytes(group))
-
-
 class _Appender:
     """One of several connections that append, one message at a time each."""
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.filling import fill
 from support.imapclient import ImapClient, Literal
 from support.imapresponse import atom, number, sequence
 from support.mbsync import Sync
@@ -68,7 +69,7 @@ def pull_change_push(server: Server, mailbox: str, folder: Path, total: int) -> 
     maker = MessageMaker(7, scale=0.2)
     sync = Sync(server, mailbox, folder)
     with server.imap(timeout=120) as client:
-        client.append_many(mailbox, maker.messages(0, total))
+        fill(server, mailbox, maker.messages(0, total))
         sync.run()
         before = server_state(client, mailbox)
         assert len(before) == total
