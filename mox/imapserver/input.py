@@ -168,8 +168,8 @@ class Input:
             elif event is not None:
                 raise ConnectionClosed
 
-    async def skip_rest(self) -> None:
-        """Read to the end of a command that was refused.    Errors: Bye when it is too long."""
+    async def skip_rest(self) -> bool:
+        """Read to the end of a command that was refused; True where it is too long for that."""
         while self.unfinished:
             if self._announced:
                 self._announced = False
@@ -178,7 +178,7 @@ class Input:
             if isinstance(event, Continue):
                 self.reader.refuse()
             elif isinstance(event, (Refused, Problem)):
-                if event.fatal:
-                    raise Bye("too much data")
+                return event.fatal
             elif event is PAUSED:
                 raise ConnectionClosed
+        return False

@@ -4,7 +4,7 @@ The only place where a command's errors are caught (house.md section 12).
 """
 
 from mox.base import metrics
-from mox.base.errors import Broken, MoxError
+from mox.base.errors import Broken, MoxError, Unavailable
 from mox.imap.command import Command as Received
 from mox.imap.cursor import Cursor
 from mox.imap.events import Continue, LiteralStart, Problem, Refused
@@ -38,6 +38,10 @@ async def serve(session: Session) -> None:
         await _say_bye(session, Bye("inactive"))  # RFC 9051 §5.4
     except ConnectionClosed:
         session.log.debug("imap.gone")
+    except Unavailable as error:
+        # Between two commands there is nobody to say NO to.
+        session.log.warn("imap.unavailable", text=error.public)
+        await _say_bye(session, Bye(error.public, b"UNAVAILABLE"))
     except Exception as error:
         metrics.unhandled("imapserver")
         session.log.error("imap.broken", error)
@@ -137,8 +141,9 @@ async def _run(session: Session, received: Received) -> None:
         except Exception as error:
             done = _failure(session, received, error)
             result = done.result
-        if session.input.unfinished:
-            await session.input.skip_rest()
+        if session.input.unfinished and await session.input.skip_rest():
+            session.write(b"* BYE [ALERT] too much data\r\n")
+            session.ended = True
         if command is not None and command.tells_news:
             await write_news(session, expunge=not command.holds_expunges)
         if isinstance(done, Done):

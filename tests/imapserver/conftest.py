@@ -9,14 +9,18 @@ from support.imaphouse import Client, House
 from mox.base import metrics
 from mox.base.clock import FrozenClock
 from mox.imapserver.derive import derive
-from mox.store.shard import memory_shard
+from mox.store.shard import memory_shard, open_shard
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    """Over a memory shard; a test may ask for ``rocks`` by an indirect parameter."""
     unhandled = metrics.unhandled_total()
     clock = FrozenClock()
-    shard = memory_shard(tmp_path, derive, clock=clock)
+    if getattr(request, "param", "memory") == "rocks":
+        shard = open_shard(tmp_path / "shard", derive, clock=clock)
+    else:
+        shard = memory_shard(tmp_path, derive, clock=clock)
     await shard.create_account("mox")
     made = House(shard, clock)
     yield made

@@ -1,12 +1,14 @@
-"""Every file of tests/dialogues/imap, whole lines at a time and byte by byte."""
+"""Every file of tests/dialogues/imap: whole lines at a time, byte by byte, and over RocksDB."""
 
 import re
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from support.dialogue import Peer, Runner, parse
 from support.imaphouse import House
 
+from mox.imapserver.commands import COMMANDS
 from mox.imapserver.service import Listener
 from mox.store import mailboxes
 
@@ -19,7 +21,12 @@ _STRANGER = re.compile(r"([A-Z]) is a stranger")
 _SAYS = re.compile(r"([A-Z]) says (.+)")  # before the dialogue; the answers are not looked at
 
 
-@pytest.mark.parametrize("bytewise", [False, True], ids=["lines", "bytes"])
+@pytest.mark.parametrize(
+    ("house", "bytewise"),
+    [("memory", False), ("memory", True), ("rocks", False)],
+    ids=["lines", "bytes", "rocks"],
+    indirect=["house"],
+)
 @pytest.mark.parametrize(
     "path", FILES, ids=[str(path.relative_to(FOLDER).with_suffix("")) for path in FILES]
 )
@@ -36,6 +43,8 @@ async def test_dialogue(house: House, path: Path, bytewise: bool) -> None:
             said.setdefault(match[1], []).append(match[2])
         elif given == "no passwords without tls":
             house.listener = Listener(name="test")
+        elif given == "tls is offered":
+            house.listener = Listener(name="test", tls=_no_certificate)
         else:
             pytest.fail(f"{path}: unknown given {given!r}")
 
@@ -47,6 +56,18 @@ async def test_dialogue(house: House, path: Path, bytewise: bool) -> None:
         return client
 
     await Runner(dialogue, open_peer).run()
+
+
+def _no_certificate() -> NoReturn:
+    """The wire of the tests shakes hands without one."""
+    raise AssertionError("nobody asks for it")
+
+
+def test_every_command_has_a_dialogue() -> None:
+    lines = [line.upper() for path in FILES for line in path.read_bytes().splitlines()]
+    spoken = [words[2:] for line in lines if len(words := line.split(b" ")) > 2]
+    heard = {b" ".join(words[:count]) for words in spoken for count in (1, 2)}
+    assert set(COMMANDS) - heard == set()
 
 
 async def _make(house: House, name: str, count: int) -> None:

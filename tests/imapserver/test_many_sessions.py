@@ -40,6 +40,7 @@ class Known:
         self.keywords: set[bytes] = set()
         self.count = 0
         self.sent = b""
+        self.idling = False
 
     async def start(self) -> None:
         if self.qresync:
@@ -48,6 +49,11 @@ class Known:
         await self.do(b"FETCH 1:* (UID FLAGS)")
 
     async def send(self, line: bytes) -> None:
+        if self.idling:
+            self.idling = False
+            await self.client.send(b"DONE\r\n")
+            return
+        self.idling = line == b"IDLE"
         self.count += 1
         self.sent = line
         await self.client.send(b"%b%d %b\r\n" % (self.name.encode(), self.count, line))
@@ -66,7 +72,7 @@ class Known:
                 tagged = response
             else:
                 self.take(response)
-        assert tagged, self.sent
+        assert tagged or self.idling, self.sent
         assert b"SERVERBUG" not in tagged
         return tagged
 
@@ -139,6 +145,7 @@ def command(known: Known, chance: random.Random) -> bytes:
     sign = chance.choice((b"+", b"-", b""))
     lines = [
         b"NOOP",
+        b"IDLE",
         b"APPEND Inbox (\\Seen k%d) {%d+}\r\n%b" % (chance.randrange(9), len(MESSAGE), MESSAGE),
         b"STORE %b %bFLAGS (%b)" % (some, sign, flags),
         b"STORE %b %bFLAGS (%b)" % (some, sign, flags),
@@ -172,6 +179,7 @@ async def test_what_each_session_is_told_holds_together(house: House, seed: int)
         for known in busy:
             await known.read()
     for known in sessions:
+        await known.do(b"NOOP")  # or the end of IDLE
         await known.do(b"NOOP")
     for known in sessions:
         uids, flags = list(known.uids), dict(known.flags)

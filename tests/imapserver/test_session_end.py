@@ -46,6 +46,43 @@ async def test_an_endless_line_ends_the_connection(client: Client) -> None:
     assert await client.closed()
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"a SELECT {4294967295}", [b"a BAD [TOOBIG] "]),
+        (b"a SELECT {99999999999999999999999}", [b"a BAD [TOOBIG] "]),
+        (b"a SELECT {4294967295+}", [b"* BYE [ALERT] ", b"a BAD [TOOBIG] "]),
+        (b"a APPEND nope {4294967295}", [b"a NO [TRYCREATE] "]),
+        (b"a APPEND Inbox {4294967295}", [b"a NO "]),
+    ],
+)
+async def test_huge_literals(client: Client, line: bytes, expected: list[bytes]) -> None:
+    found = await client.command(line)
+    assert len(found) == len(expected)
+    for response, start in zip(found, expected, strict=True):
+        assert response.startswith(start), found
+    assert await client.closed() == (len(expected) > 1)
+
+
+async def test_a_refused_message_too_long_to_be_skipped_ends_the_connection(
+    client: Client,
+) -> None:
+    await client.send(b"a APPEND Inbox (\\Nope) {%d+}\r\n" % (2 * IMAP_LINE_DISCARD))
+    found = (await client.output()).splitlines()
+    assert found[0] == b"* BYE [ALERT] too much data"
+    assert found[1].startswith(b"a BAD ")
+    assert await client.closed()
+
+
+@pytest.mark.parametrize("login", [True, False])
+async def test_ten_megabytes_of_parentheses(house: House, login: bool) -> None:
+    client = await house.connect(login=login)
+    for _ in range(160):
+        await client.send(b"(" * 65536)
+    assert (await client.output()).startswith(b"* B")
+    assert await client.closed()
+
+
 @pytest.mark.parametrize("login", [True, False])
 @pytest.mark.rfc("9051 §5.4")
 async def test_silence_ends_the_connection(house: House, login: bool) -> None:
