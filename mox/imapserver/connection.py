@@ -261,13 +261,16 @@ class SocketWire:
 
     async def _room(self) -> None:
         """Wait until the client has read some.    Errors: ConnectionClosed, also when it does not."""
-        self._drained = self._loop.create_future()
+        transport = self._live
+        left = transport.get_write_buffer_size()
+        self._drained = drained = self._loop.create_future()
         try:
-            async with asyncio.timeout(WRITE_TIMEOUT):
-                await self._drained
-        except TimeoutError as error:
-            self.abort()
-            raise ConnectionClosed from error
+            while not drained.done():
+                await asyncio.wait((drained,), timeout=WRITE_TIMEOUT)
+                before, left = left, transport.get_write_buffer_size()
+                if not drained.done() and left >= before:
+                    # Slow is allowed, standing still is not.
+                    self.abort()
         finally:
             self._drained = None
         if self._lost:

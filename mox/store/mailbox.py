@@ -89,6 +89,8 @@ class Mailbox:
         end = self.record.uidnext
         if uid >= end:
             return 0
+        if uid <= 1:
+            return self.record.messages
         if self.columns is not None:
             slots = self.columns.slots_by_uid(
                 [(uid, end)], len(self.columns), account.record.modseq

@@ -314,6 +314,28 @@ def test_who_reads_nothing_is_dropped(
     run(main)
 
 
+def test_who_reads_slowly_is_waited_for(
+    run: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "WRITE_TIMEOUT", 0.02)
+
+    async def main() -> None:
+        async with listening(tmp_path) as running:
+            account = await running.shard.account("mox")
+            big = NewMessage(content=b"x" * 900_000, received_ms=0)
+            await append(account, account.mailbox("Inbox"), [big])
+            async with await running.connect() as peer:
+                peer.send(LOGIN + b"a EXAMINE Inbox\r\nb FETCH 1 BODY.PEEK[]\r\nc LOGOUT\r\n")
+                found = b""
+                while piece := await peer.reader.read(20_000):
+                    found += piece
+                    await asyncio.sleep(0.005)
+            assert found.count(b"x" * 900_000) == 1
+            assert found.endswith(b"c OK logout done\r\n")
+
+    run(main)
+
+
 def test_a_client_that_vanishes_leaves_nothing_behind(run: Loop, tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as running:
