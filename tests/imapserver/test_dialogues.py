@@ -1,4 +1,12 @@
-"""Every file of tests/dialogues/imap: whole lines at a time, byte by byte, and over RocksDB."""
+"""Every file of tests/dialogues/imap: whole lines at a time, byte by byte, and over RocksDB.
+
+What may be given:
+    mailbox NAME [with N messages]
+    A says LINE                   before the dialogue; answered OK, the answers are not looked at
+    A is a stranger               not logged in
+    no passwords without tls
+    tls is offered                where passwords need it
+"""
 
 import re
 from pathlib import Path
