@@ -16,7 +16,7 @@ def write_flags(session: "Session") -> None:
 
 
 def announce_keywords(session: "Session") -> None:
-    """FLAGS, when the mailbox got keywords since they were told.
+    """FLAGS and PERMANENTFLAGS, when the mailbox got keywords since they were told.
 
     Call it before the first FETCH that may show them.    RFC 9051 §7.3.5.
     """
@@ -24,7 +24,7 @@ def announce_keywords(session: "Session") -> None:
     if count == session.keywords_told:
         return
     names = _write_names(session)
-    if count >= KEYWORDS_PER_MAILBOX:
+    if not session.selected.read_only:
         session.write(_permanent(session, names))
 
 
@@ -41,10 +41,10 @@ def _permanent(session: "Session", names: list[bytes]) -> bytes:
     if view.read_only:
         # RFC 9051 §6.3.3: nothing can be changed.
         return b"* OK [PERMANENTFLAGS ()] read-only\r\n"
+    # RFC 9051 §7.1: what is not listed cannot be set to stay; \* says that new keywords can be made.
     if len(view.mailbox.record.keywords) >= KEYWORDS_PER_MAILBOX:
-        # RFC 9051 §7.1: without \* no new ones can be made; those there are can be set.
         return b"* OK [PERMANENTFLAGS (%b)] no more keywords\r\n" % b" ".join(names)
-    return b"* OK [PERMANENTFLAGS (%b \\*)] limited\r\n" % flags.SYSTEM_NAMES
+    return b"* OK [PERMANENTFLAGS (%b \\*)] these stay\r\n" % b" ".join(names)
 
 
 def flags_line(session: "Session", slot: int, seq: int) -> bytes:
