@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.imapclient import ConnectionEnded, ImapClient
+import tomlkit
+from support.imapclient import ConnectionEnded, ImapClient, Literal
 from support.imapresponse import ResponseError
 from support.messages import small_message
 from support.servers import tls_context
@@ -19,6 +19,8 @@ from support.serving import DOMAINS, Serve, wait_until
 from support.smtpclient import SmtpRefused
 
 _names = itertools.count(1)
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,10 @@ def serve() -> Iterator[Serve]:
     with Serve(folder / "mox") as server:
         server.set_passwords("alice", "bob")
         yield server
+        log = server.log.read_text()
     shutil.rmtree(folder)
+    assert "unhandled" not in log
+    assert "Traceback" not in log
 
 
 @pytest.fixture
@@ -52,6 +57,17 @@ def deliver(serve: Serve, recipients: list[str], message: bytes) -> None:
         client.deliver(b"somebody@far.example", [one.encode() for one in recipients], message)
 
 
+def edit(serve: Serve, text: str) -> None:
+    """Change domains.toml by hand, to something valid; returns when it is in force."""
+
+    def reloads() -> int:
+        return serve.log.read_text().count("event=config.reloaded")
+
+    before = reloads()
+    serve.domains.write_text(text)
+    wait_until(lambda: reloads() > before)
+
+
 def everything(client: ImapClient) -> bytes:
     """All that an account can read: every message of every mailbox."""
     found = b""
@@ -64,28 +80,29 @@ def everything(client: ImapClient) -> bytes:
 
 
 def test_mail_arrives_in_the_right_accounts_and_only_there(serve: Serve) -> None:
-    for token, recipients in {
+    sent = {
         "for-alice": ["alice@example.org"],
         "for-alice-plus": ["alice+shop@example.org"],
         "for-bob-net": ["bob@example.net"],
         "for-bob-org": ["bob@example.org"],
         "for-both": ["bob@example.org", "ALICE@EXAMPLE.ORG"],
         "for-postmaster": ["postmaster"],
-    }.items():
+    }
+    for token, recipients in sent.items():
         deliver(serve, recipients, small_message(token))
     with serve.login("alice@example.org") as client:
         alices = everything(client)
     with serve.login("bob@example.net") as client:
         bobs = everything(client)
-    for token, theirs, others in [
+    for marker, theirs, others in [
         (b"for-alice@", alices, bobs),
         (b"for-alice-plus@", alices, bobs),
         (b"for-postmaster@", alices, bobs),
         (b"for-bob-net@", bobs, alices),
         (b"for-bob-org@", bobs, alices),
     ]:
-        assert theirs.count(b"<" + token) == 2, token  # ENVELOPE and header
-        assert token not in others, token
+        assert theirs.count(b"<" + marker) == 2, marker  # ENVELOPE and header
+        assert marker not in others, marker
     assert alices.count(b"<for-both@") == bobs.count(b"<for-both@") == 2
     # Of a message for both, no copy names the other.
     assert b"bob@" not in alices
@@ -177,33 +194,30 @@ def test_the_quota_holds_and_follows_the_file(serve: Serve, account: str) -> Non
         f"[accounts.{account}]\n", f"[accounts.{account}]\nquota_message_size = 5000\n"
     )
     assert limited != text
-    serve.domains.write_text(limited)
+    edit(serve, limited)
     ours = address_of(account)
-
-    def is_full() -> bool:
-        with serve.smtp() as client:
-            client.ehlo()
-            client.command(b"MAIL FROM:<x@far.example>", 250)
-            client.command(b"RCPT TO:<" + ours.encode() + b">", 250)
-            client.command(b"DATA", 354)
-            client.send(small_message("large", 6000) + b".\r\n")
-            return client.read_reply().code == 452
-
-    wait_until(is_full)
-    with serve.login(ours) as client:
+    large = small_message("large", 6000)
+    with serve.smtp() as client:
+        client.ehlo()
+        with pytest.raises(SmtpRefused, match=r"452 .*4\.2\.2 mailbox full"):
+            client.deliver(b"x@far.example", [ours.encode()], large)
+    with serve.login(ours) as imap:
         with pytest.raises(ResponseError, match="OVERQUOTA"):
-            client.append("INBOX", small_message("large", 6000))
-        client.append("INBOX", small_message("small"))
+            imap.append("INBOX", large)
+        imap.append("INBOX", small_message("small"))
+    edit(serve, text)
+    deliver(serve, [ours], large)
 
 
 def test_a_valid_edit_is_taken_up(serve: Serve) -> None:
     name = f"edited{next(_names)}"
-    with serve.domains.open("a") as file:
-        file.write(
-            f'\n[domains."{name}.example"]\n[accounts.{name}]\ndomain = "{name}.example"\n'
-            f'[accounts.{name}.destinations."{address_of(name)}"]\nmailbox = "New/Mail"\n'
-        )
-    wait_until(lambda: name in serve.mox("config account list")[0].split())
+    edit(
+        serve,
+        serve.domains.read_text()
+        + f'\n[domains."{name}.example"]\n[accounts.{name}]\ndomain = "{name}.example"\n'
+        + f'[accounts.{name}.destinations."{address_of(name)}"]\nmailbox = "New/Mail"\n',
+    )
+    assert name in serve.mox("config account list")[0].split()
     deliver(serve, [address_of(name)], small_message("first"))
     serve.set_passwords(name)
     with serve.login(address_of(name)) as client:
@@ -222,7 +236,6 @@ def test_an_invalid_edit_is_told_and_changes_nothing(serve: Serve, account: str)
         assert serve.mox("config test", code=1)[1].count("nonsense: unknown key") == 1
     finally:
         serve.domains.write_text(good)
-    wait_until(lambda: "other" not in serve.mox("config account list")[0].split())
     serve.mox(f"config address add more@{account}.example {account}")
 
 
@@ -296,10 +309,7 @@ def test_passwords_are_set_from_a_pipe(serve: Serve, account: str) -> None:
     with pytest.raises(ResponseError, match="AUTHENTICATIONFAILED"):
         serve.login(address_of(account))
     with serve.imap(tls=True, login=False) as client:
-        client.ok(
-            f'LOGIN "{address_of(account)}" '.encode(),
-            b"{14+}\r\n" + "näw password".encode() + b" "[:0],
-        )
+        client.ok(f"LOGIN {address_of(account)} ".encode(), Literal("näw password".encode()))
 
 
 def test_deliver(serve: Serve, account: str) -> None:
@@ -365,10 +375,9 @@ def test_an_account_taken_out_of_the_file_keeps_its_mail(serve: Serve, account: 
     ours = address_of(account)
     deliver(serve, [ours], small_message("kept"))
     with_it = serve.domains.read_text()
-    start = with_it.index(f"[accounts.{account}]")
-    end = with_it.find("\n[", with_it.index("destinations", start))
-    stop = with_it.find("\n[", end + 1)
-    without = with_it[:start] + (with_it[stop:] if stop > 0 else "")
+    document = tomlkit.parse(with_it)
+    del document["accounts"][account]
+    without = tomlkit.dumps(document)
     with serve.login(ours) as client:
         client.select("INBOX")
         client.idle()
@@ -376,19 +385,9 @@ def test_an_account_taken_out_of_the_file_keeps_its_mail(serve: Serve, account: 
         assert client.read_response().kind == b"BYE"
     _, said = serve.mox(f"config account add {account} {ours}", code=1)
     assert "the mail of an earlier account" in said
-    serve.domains.write_text(with_it)
-    wait_until(lambda: account in serve.mox("config account list")[0].split())
+    edit(serve, with_it)
     with serve.login(ours) as client:
         assert client.select("INBOX").exists == 1
-    serve.domains.write_text(without)
-    wait_until(lambda: account not in serve.mox("config account list")[0].split())
+    edit(serve, without)
     serve.mox(f"config account rm {account}")  # now its mail as well
     serve.mox(f"config account add {account} {ours}")
-
-
-def test_nothing_went_wrong_in_there(serve: Serve) -> None:
-    """Whatever ran before: no unhandled error, and the data is consistent."""
-    log = serve.log.read_text()
-    assert "unhandled" not in log
-    assert "Traceback" not in log
-    assert os.path.exists(serve.folder / "data" / "ctl")

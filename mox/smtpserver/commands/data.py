@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mox.base import metrics
+from mox.base.errors import Refused
 from mox.base.limits import (
     MESSAGE_SIZE,
     SMTP_RECEIVED_FIELDS,
@@ -117,9 +118,12 @@ async def _deliver(
             session.log.info("smtp.delivered", to=to, account=account, size=received.size)
             continue
         metrics.SMTP_DELIVERIES.labels("delivererror", "").inc()
-        if is_bug(failure):
-            metrics.unhandled("smtpserver")
-        session.log.error("smtp.not_delivered", failure, to=to, account=account)
+        if isinstance(failure, Refused):
+            session.log.info("smtp.not_taken", to=to, account=account, why=failure.public)
+        else:
+            if is_bug(failure):
+                metrics.unhandled("smtpserver")
+            session.log.error("smtp.not_delivered", failure, to=to, account=account)
         refused.append(reply_to(failure))
     if session.service.submission:
         metrics.SMTP_SUBMISSIONS.labels("queueerror" if refused else "ok").inc()
