@@ -1,0 +1,1 @@
+"""Zones from a dict, for tests and examples."""

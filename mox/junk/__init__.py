@@ -1,0 +1,1 @@
+"""What a user's mail tells about new mail: words and senders."""

@@ -1,0 +1,1 @@
+"""Who sent it: SPF, DKIM, DMARC, ARC, iprev, DNS lists; pure."""
