@@ -85,6 +85,11 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
             verified = server.verifydata()
             assert verified.returncode == 0, verified.stdout + verified.stderr
             server.start()
+        # it was told enough to be caught
+        ledger = rounds.ledger
+        assert ledger.acknowledged() > 60 * ROUNDS
+        assert ledger.promised
+        assert len(ledger.modseqs) > len(ledger.promised)
     finally:
         server.kill()
 

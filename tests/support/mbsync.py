@@ -11,6 +11,8 @@ from support.ports import HOST
 from support.servers import PASSWORD, USER, Server
 
 CONFIG = """\
+FSync no
+
 IMAPAccount server
 Host {host}
 Port {port}
