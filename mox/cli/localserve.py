@@ -20,7 +20,8 @@ def _check_ip(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     "--dir",
     "folder",
     metavar="FOLDER",
-    type=click.Path(file_okay=False, path_type=Path),
+    # What is wrong with it is said in a sentence by localserve itself.
+    type=click.Path(file_okay=False, readable=False, path_type=Path),
     help="Configuration and data; made at the first start. Default: mox-localserve in your"
     " configuration folder.",
 )

@@ -23,6 +23,9 @@ PASSWORD = "moxmoxmox"  # noqa: S105 - for tests on this machine; printed at sta
 DEFAULT_IP = "127.0.0.1"
 DEFAULT_OFFSET = 1000
 STATIC_FILE = "mox.toml"
+FOLDERS = ("config", "data", "tls")
+CERT_FILE = "tls/localhost.crt"
+KEY_FILE = "tls/localhost.key"
 
 STATIC = """\
 # Made by mox localserve: a mail server for tests on this machine.
@@ -91,10 +94,15 @@ def prepare(folder: Path, ip: str | None, port_offset: int | None) -> ConfigFile
     Errors  Refused: it holds something else, or was made with another address or ports.
     """
     static = folder / "config" / STATIC_FILE
-    if not static.exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise Refused(f"{folder} holds files, but none of mox localserve; choose another --dir")
-        _make(folder, ip or DEFAULT_IP, DEFAULT_OFFSET if port_offset is None else port_offset)
+    try:
+        if not static.exists():
+            if not _is_ours_to_fill(folder):
+                raise Refused(
+                    f"{folder} holds files, but none of mox localserve; choose another --dir"
+                )
+            _make(folder, ip or DEFAULT_IP, DEFAULT_OFFSET if port_offset is None else port_offset)
+    except OSError as error:
+        raise Refused(f"cannot use {folder}: {error.strerror}", cause=error) from error
     files = ConfigFiles(static, fallback_account=ACCOUNT)
     listener = _listener(files)
     if ip is not None and ip not in listener.ips:
@@ -147,7 +155,7 @@ def announcement(files: ConfigFiles, folder: Path) -> str:
         f"  IMAP         {host}:{listener.imap.port}  (STARTTLS or plain)",
         f"  IMAPS        {host}:{listener.imaps.port}  (TLS)",
         f"  metrics      http://{host}:{listener.metrics_http.port}/metrics",
-        f"  certificate  {folder / 'tls' / 'localhost.crt'}  (self-signed)",
+        f"  certificate  {folder / CERT_FILE}  (self-signed)",
         "",
         "Mail to any address of any domain is delivered to this account. Try:",
         f"  swaks --server {host}:{listener.smtp.port} --to {ADDRESS}",
@@ -166,14 +174,28 @@ def _listener(files: ConfigFiles) -> Listener:
         raise Refused(f"{files.path} has no listener named local", cause=error) from error
 
 
+def _is_ours_to_fill(folder: Path) -> bool:
+    """Is it missing, empty, or what a first start left that was ended half-way?"""
+    if not folder.exists():
+        return True
+    made = {CERT_FILE, KEY_FILE, f"config/{DOMAINS_FILE}", f"config/{STATIC_FILE}"}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        # ``write_atomic`` writes under a hidden name first.
+        temporary = path.name.startswith(".") and path.parent.name in FOLDERS
+        if not (name in FOLDERS if path.is_dir() else name in made or temporary):
+            return False
+    return True
+
+
 def _make(folder: Path, ip: str, offset: int) -> None:
-    if not 0 <= offset <= 65535 - 1993 + 1000:
+    if not 0 <= offset <= 65535 - 993:
         raise Refused(f"--port-offset {offset} leads to ports beyond 65535")
-    for name in ("config", "data", "tls"):
+    for name in FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     make_self_signed(
-        folder / "tls" / "localhost.crt",
-        folder / "tls" / "localhost.key",
+        folder / CERT_FILE,
+        folder / KEY_FILE,
         clock=SystemClock(),
         names=tuple(dict.fromkeys(("127.0.0.1", "::1", ip))),
         hostname="localhost",
