@@ -5,6 +5,7 @@ Laws  The mailbox is pinned, so slots stay what they are over every await.  No M
       shows it.  One damaged message does not hide the others.
 """
 
+import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from mox._speedups import (
     format_items,
 )
 from mox.base.flags import SEEN
-from mox.base.limits import IMAP_OUTPUT_SLICE, MESSAGE_IN_MEMORY
+from mox.base.limits import IMAP_OUTPUT_SLICE, MESSAGE_IN_MEMORY, MIB
 from mox.imapserver.contents import Produced, Value, produce
 from mox.imapserver.fetchplan import ContentItem, Plan
 from mox.imapserver.flaglines import announce_keywords
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 LINES_PER_SLICE = 1000  # of columns only: about 64 KiB
 CACHED_PER_SLICE = 256  # messages whose cached values are read at once
+CACHED_BYTES = 32 * MIB  # of messages, which bounds their values: a structure is no larger
 CONTENTS_PER_SLICE = 128  # messages opened at once, if their sizes allow
 
 
@@ -118,8 +120,7 @@ class Fetching:
         session, view, mask = self._session, self._view, self._plan.mask
         template = b"%b" + b"".join(b" " + name + b" %b" for name, _, _ in self._plan.cached)
         template += b")\r\n"
-        for at in range(0, len(slots), CACHED_PER_SLICE):
-            some = slots[at : at + CACHED_PER_SLICE]
+        for some in self._batches(slots, CACHED_PER_SLICE, CACHED_BYTES):
             values = await self._cached(some)
             await self._ready(some, mask)
             beginning = self._beginning
@@ -172,26 +173,24 @@ class Fetching:
 
     async def _from_contents(self, slots: "array[int]") -> None:
         account, plan, columns = self._session.owner, self._plan, self._view.columns
-        for some in self._batches(slots):
+        bound = sys.maxsize if plan.header_only else MESSAGE_IN_MEMORY
+        for some in self._batches(slots, CONTENTS_PER_SLICE, bound):
             files = [columns.file(slot) for slot in some]
             made = await account.shard.in_thread(produce, account, files, plan.contents)
             cached = iter(await self._cached(some)) if plan.cached else iter(())
             changed = self._mark_seen(some, made)
             await self._write_contents(some, made, cached, changed)
 
-    def _batches(self, slots: "array[int]") -> Iterator["array[int]"]:
-        """Slots in groups whose contents fit in memory together."""
-        columns = self._view.columns
-        some, total = array("I"), 0
-        for slot in slots:
-            size = 0 if self._plan.header_only else columns.size(slot)
-            if some and (len(some) >= CONTENTS_PER_SLICE or total + size > MESSAGE_IN_MEMORY):
-                yield some
-                some, total = array("I"), 0
-            some.append(slot)
-            total += size
-        if some:
+    def _batches(self, slots: "array[int]", most: int, bound: int) -> Iterator["array[int]"]:
+        """Slots in groups of at most so many, the sum of whose sizes is bounded."""
+        size_of = self._view.columns.size
+        at = 0
+        while at < len(slots):
+            some = slots[at : at + most]
+            while len(some) > 1 and sum(map(size_of, some)) > bound:
+                some = some[: len(some) // 2]
             yield some
+            at += len(some)
 
     def _mark_seen(self, slots: "array[int]", made: list[Produced]) -> set[int]:
         """Set \\Seen where an item that does so is given; the slots that changed.

@@ -1,4 +1,4 @@
-"""FLAGS lines of the selected mailbox and FETCH lines that tell flags."""
+"""FLAGS and PERMANENTFLAGS of the selected mailbox."""
 
 from typing import TYPE_CHECKING
 
@@ -45,23 +45,3 @@ def _permanent(session: "Session", names: list[bytes]) -> bytes:
     if len(view.mailbox.record.keywords) >= KEYWORDS_PER_MAILBOX:
         return b"* OK [PERMANENTFLAGS (%b)] no more keywords\r\n" % b" ".join(names)
     return b"* OK [PERMANENTFLAGS (%b \\*)] these stay\r\n" % b" ".join(names)
-
-
-def flags_line(session: "Session", slot: int, seq: int) -> bytes:
-    """``* seq FETCH (UID u FLAGS (...) [MODSEQ (m)])``.
-
-    With CONDSTORE enabled the caller has waited for ``account.settle`` (decision 0007).
-    """
-    view = session.selected
-    columns = view.columns
-    uid = columns.uid(slot)
-    mask = columns.keywords(slot)
-    listed = flags.format_list(
-        columns.flags(slot),
-        view.mailbox.keyword_names(mask) if mask else (),
-        recent=uid >= view.recent_from and not session.rev2,
-    )
-    if session.condstore:
-        modseq = columns.modseq(slot)
-        return b"* %d FETCH (UID %d FLAGS %b MODSEQ (%d))\r\n" % (seq, uid, listed, modseq)
-    return b"* %d FETCH (UID %d FLAGS %b)\r\n" % (seq, uid, listed)

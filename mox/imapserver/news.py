@@ -8,9 +8,12 @@ Laws    Expunges first, then flags, then EXISTS: numbers are right at every line
 from array import array
 from typing import TYPE_CHECKING
 
+from mox._speedups import FETCH_FLAGS, FETCH_MODSEQ, FETCH_UID
 from mox.base.limits import IMAP_OUTPUT_SLICE, IMAP_VANISHED_LINE
 from mox.imap.seqset import format_lines
-from mox.imapserver.flaglines import announce_keywords, flags_line
+from mox.imapserver.fetching import Fetching
+from mox.imapserver.fetchplan import Plan
+from mox.imapserver.flaglines import announce_keywords
 from mox.imapserver.listing import list_line, mailbox_line
 from mox.store.changes import ListChange
 from mox.store.view import News, View
@@ -96,23 +99,12 @@ def write_vanished(session: "Session", uids: Ranges, *, earlier: bool = False) -
 
 
 async def write_flags_of(session: "Session", slots: "array[int]") -> None:
-    """FETCH lines with the flags of visible slots, ascending.    The mailbox is pinned."""
-    view = session.selected
-    for at in range(0, len(slots), LINES_PER_SLICE):
-        piece = slots[at : at + LINES_PER_SLICE]
-        if session.condstore and at:
-            # While the client was read out, a flag may have changed once more.
-            await session.owner.settle()
-        session.write(
-            b"".join(
-                [
-                    flags_line(session, slot, seq)
-                    for slot, seq in zip(piece, view.seqs(piece), strict=True)
-                ]
-            )
-        )
-        if len(slots) > LINES_PER_SLICE:
-            await session.drain()
+    """FETCH lines with the flags of visible slots, ascending.    The mailbox is pinned.
+
+    With CONDSTORE enabled their modseqs come along (RFC 7162 §3.1).
+    """
+    modseq = FETCH_MODSEQ if session.condstore else 0
+    await Fetching(session, Plan(mask=FETCH_UID | FETCH_FLAGS | modseq)).run(slots)
 
 
 def _write_list_changes(session: "Session") -> None:

@@ -58,6 +58,7 @@ async def _append(session: Session, received: Received) -> Done:
 
 def _check(session: Session, asked: AppendMessage, before: int) -> None:
     """What can be refused before the data comes.    Errors: No, BadKeyword, QuotaExceeded."""
+    # RFC 6855 §4: deviates: 8-bit header fields are taken without UTF8=ACCEPT too.
     asked.flags.check_keywords()
     size = asked.literal.size
     if size == 0:

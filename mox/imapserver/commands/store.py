@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from mox._speedups import FETCH_FLAGS, FETCH_MODSEQ, FETCH_UID
+from mox._speedups import FETCH_MODSEQ, FETCH_UID
 from mox.imap import codes
 from mox.imap.cursor import Cursor
 from mox.imap.flags import FlagSet
@@ -14,6 +14,7 @@ from mox.imapserver.command import AnyCommand, Command, Done, State
 from mox.imapserver.fetching import Fetching
 from mox.imapserver.fetchplan import Plan
 from mox.imapserver.flaglines import announce_keywords
+from mox.imapserver.news import write_flags_of
 from mox.imapserver.numbers import find_slots, intersect, merge
 from mox.imapserver.promises import keep_promise
 from mox.imapserver.session import Session
@@ -117,16 +118,14 @@ async def _tell(
     silent: bool,
 ) -> None:
     """FETCH lines: flags where they are asked for or news, modseqs with CONDSTORE."""
-    modseq = FETCH_MODSEQ if session.condstore else 0
-    with_flags = Plan(mask=FETCH_UID | FETCH_FLAGS | modseq)
     if not silent:
-        await Fetching(session, with_flags).run(slots)
+        await write_flags_of(session, slots)
         return
     # RFC 7162 §3.1.3: the flags of those that failed the test; RFC 9051 §6.4.6: .SILENT hides our
     # own change only, not one from elsewhere.
     shown = merge(change.failed, behind)
-    await Fetching(session, with_flags).run(shown)
-    if modseq:
+    await write_flags_of(session, shown)
+    if session.condstore:
         told = set(shown)
         rest = array("I", (slot for slot in slots if slot not in told))
         await Fetching(session, Plan(mask=FETCH_UID | FETCH_MODSEQ)).run(rest)
