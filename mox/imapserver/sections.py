@@ -104,6 +104,10 @@ def body(content: Buffer, tree: Part, spec: SectionSpec) -> Extent:
         raise NoSuchPart
     extent = Extent(section.source(content, found.within), found.start, found.end)
     if spec.text == b"MIME":
+        located = section.resolve(tree, spec.part)
+        if located is not None and located.part.boundary_offset >= 0:
+            # The header of a body part as it is: signatures are over its octets (RFC 1847 §2.1).
+            return whole(_ended(bytes(_view(extent))))
         return whole(_mime_header(extent))
     if spec.fields:
         exclude = spec.text == b"HEADER.FIELDS.NOT"
@@ -173,8 +177,18 @@ def _without_encoding(content: Buffer, tree: Part) -> bytes:
     return header.select(_view(top), (b"content-transfer-encoding",), exclude=True)
 
 
+def _ended(block: bytes) -> bytes:
+    """A header with its empty line, also where the part ends before it."""
+    if not block or block == b"\r\n" or block.endswith(b"\r\n\r\n"):
+        return block
+    return block + (b"\r\n" if block.endswith(b"\r\n") else b"\r\n\r\n")
+
+
 def _mime_header(extent: Extent) -> bytes:
-    """The fields that describe a part.    RFC 2045 §3: those that begin with Content-."""
+    """The fields of a message's header that describe its one part.
+
+    RFC 2045 §3: those that begin with Content-; the others are of the message.
+    """
     block = _view(extent)
     size = len(block)
     found = scan_header(block, 0, size, size, HEADER_FIELDS, (), None)[0]

@@ -79,7 +79,7 @@ async def opened(house: House, client: Client) -> Client:
         (b"1.MIME", b"Content-Type: text/plain\r\n\r\n"),
         (
             b"2.MIME",
-            b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+            b"X-Other: x\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n",
         ),
         (b"2", base64.encodebytes(BLOB).replace(b"\n", b"\r\n")[:-2]),
         (b"3", INNER),
@@ -90,7 +90,7 @@ async def opened(house: House, client: Client) -> Client:
         (b"3.1", b"inner one"),
         (b"3.2", b"inner two"),
         (b"3.1.MIME", b"\r\n"),
-        (b"3.2.MIME", b"\r\n"),
+        (b"3.2.MIME", b"X-Two: 2\r\n\r\n"),
         (b"4", b"odd"),
     ],
 )
