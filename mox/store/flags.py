@@ -79,7 +79,7 @@ def change_flags(
     set_flags, modseq = columns.set_flags, change.modseq
     for slot, bits, words in zip(changed, new_flags, new_keywords, strict=True):
         set_flags(slot, bits, words, modseq)
-    mailbox.count_flags(before, columns.counts())
+    mailbox.take_counts(before, columns.counts())
     _put_rows(change, mailbox, columns, changed)
     change.touch(mailbox)
     change.log(mailbox, columns.uid_ranges(changed), "flags", _describe(how, flags, keywords))

@@ -126,12 +126,15 @@ class Mailbox:
             record.deleted += sign
             record.deleted_size += sign * size
 
-    def count_flags(self, before: Counts, after: Counts) -> None:
-        """Flags changed: take over the counts of the columns by their difference."""
+    def take_counts(self, before: Counts, after: Counts) -> None:
+        """The columns changed: take over their counts by the difference."""
         record = self.record
+        record.messages += after[0] - before[0]
         record.unseen += after[1] - before[1]
         record.deleted += after[2] - before[2]
+        record.size += after[3] - before[3]
         record.deleted_size += after[4] - before[4]
+        self.account.record.used_bytes += after[3] - before[3]
 
     def keyword_mask(self, names: tuple[str, ...]) -> int:
         """Bits of keywords this mailbox knows; others are left out."""

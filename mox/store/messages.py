@@ -82,7 +82,7 @@ async def append(
             item.file,
             mask,
         )
-        _put_message(change.batch, account, mailbox, slot)
+        _put_messages(change.batch, account, mailbox, [slot])
         number = account.id
         change.batch.put(Family.LOC, keys.file(number, item.file), rows.encode(item.location))
         change.batch.put(Family.MSG, keys.file(number, item.file), rows.encode(message.facts))
@@ -143,28 +143,31 @@ async def copy(
     change = ChangeSet(account, origin)
     first = target.record.uidnext
     now = account.clock.now_ms()
-    sliced = len(slots) > COMMIT_BATCH_ROWS
-    if sliced:
+    if len(slots) > COMMIT_BATCH_ROWS // 2:
         _begin_slices(change, target)
-    for offset, slot in enumerate(slots):
-        added: NewSlot = (
-            first + offset,
-            columns.size(slot),
-            columns.flags(slot),
-            columns.zone(slot),
-            columns.received(slot),
-            now,
-            change.modseq,
-            change.modseq,
-            columns.thread(slot),
-            columns.file(slot),
-            translate(columns.keywords(slot)),
-        )
-        _put_message(change.batch, account, target, added)
-        if sliced and len(change.batch) >= COMMIT_BATCH_ROWS:
+    for at in range(0, len(slots), COMMIT_BATCH_ROWS // 2):
+        some = slots[at : at + COMMIT_BATCH_ROWS // 2]
+        if at:
             # Rows from uidnext on are unknown to everybody until the record below names them.
             account.ticket = account.committer.stage(change.batch)
             change.batch = Batch()
+        added = [
+            (
+                uid,
+                columns.size(slot),
+                columns.flags(slot),
+                columns.zone(slot),
+                columns.received(slot),
+                now,
+                change.modseq,
+                change.modseq,
+                columns.thread(slot),
+                columns.file(slot),
+                translate(columns.keywords(slot)),
+            )
+            for uid, slot in enumerate(some, first + at)
+        ]
+        _put_messages(change.batch, account, target, added)
     uids = [(first, first + len(slots) - 1)]
     source_uids = columns.uid_ranges(slots)
     target.record.uidnext = first + len(slots)
@@ -212,14 +215,19 @@ def expunge_all_in(change: ChangeSet, mailbox: Mailbox, what: str) -> None:
 def _expunge_in(change: ChangeSet, mailbox: Mailbox, slots: "array[int]", what: str) -> None:
     columns = mailbox.columns
     assert columns is not None
-    number = mailbox.account.id
-    files = array("Q")
+    number, mailbox_id = mailbox.account.id, mailbox.id
+    files = array("Q", [columns.file(slot) for slot in slots])
+    change.batch.delete_all(
+        Family.IDX,
+        [
+            keys.reference(number, file, mailbox_id, uid)
+            for file, uid in zip(files, columns.uids(slots), strict=True)
+        ],
+    )
+    before = columns.counts()
     for slot in slots:
-        uid, file = columns.uid(slot), columns.file(slot)
-        files.append(file)
-        change.batch.delete(Family.IDX, keys.reference(number, file, mailbox.id, uid))
-        mailbox.count(columns.flags(slot), columns.size(slot), -1)
         columns.set_gone(slot, change.modseq)
+    mailbox.take_counts(before, columns.counts())
     uids = columns.uid_ranges(slots)
     for first, last in uids:
         if first == last:
@@ -239,11 +247,20 @@ def _expunge_in(change: ChangeSet, mailbox: Mailbox, slots: "array[int]", what: 
     )
 
 
-def _put_message(batch: Batch, account: Account, mailbox: Mailbox, slot: NewSlot) -> None:
-    uid, file = slot[0], slot[9]
-    batch.put(Family.ROW, keys.row(account.id, mailbox.id, uid), rows.pack_row(*slot))
-    batch.put(Family.IDX, keys.reference(account.id, file, mailbox.id, uid), b"")
-    mailbox.add(slot)
+def _put_messages(batch: Batch, account: Account, mailbox: Mailbox, slots: list[NewSlot]) -> None:
+    number, mailbox_id = account.id, mailbox.id
+    batch.put_all(
+        Family.ROW,
+        [keys.row(number, mailbox_id, slot[0]) for slot in slots],
+        [rows.pack_row(*slot) for slot in slots],
+    )
+    batch.put_all(
+        Family.IDX,
+        [keys.reference(number, slot[9], mailbox_id, slot[0]) for slot in slots],
+        [b""] * len(slots),
+    )
+    for slot in slots:
+        mailbox.add(slot)
 
 
 def _begin_slices(change: ChangeSet, mailbox: Mailbox) -> None:

@@ -27,11 +27,12 @@ class Family(Enum):
 class Batch:
     """Changes over any families that happen together or not at all."""
 
-    __slots__ = ("bulk", "operations")
+    __slots__ = ("bulk", "bulk_deletes", "operations")
 
     def __init__(self) -> None:
         self.operations: list[tuple[Family, bytes, bytes | None, bytes | None]] = []
         self.bulk: list[tuple[Family, list[bytes], list[bytes]]] = []  # after the operations
+        self.bulk_deletes: list[tuple[Family, list[bytes]]] = []
 
     def put(self, family: Family, key: bytes, value: bytes) -> None:
         """Set a key."""
@@ -40,6 +41,10 @@ class Batch:
     def put_all(self, family: Family, keys: list[bytes], values: list[bytes]) -> None:
         """Set many keys that nothing else in the batch touches; cheaper than one by one."""
         self.bulk.append((family, keys, values))
+
+    def delete_all(self, family: Family, keys: list[bytes]) -> None:
+        """Remove many keys that nothing else in the batch touches; cheaper than one by one."""
+        self.bulk_deletes.append((family, keys))
 
     def delete(self, family: Family, key: bytes) -> None:
         """Remove a key; no error when it is not there."""
@@ -50,7 +55,8 @@ class Batch:
         self.operations.append((family, start, None, end))
 
     def __len__(self) -> int:
-        return len(self.operations) + sum(len(keys) for _, keys, _ in self.bulk)
+        many = sum(len(keys) for _, keys, _ in self.bulk)
+        return len(self.operations) + many + sum(len(keys) for _, keys in self.bulk_deletes)
 
 
 class Engine(Protocol):

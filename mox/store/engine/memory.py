@@ -44,13 +44,20 @@ class MemoryEngine:
                     del values[gone]
                 del keys[low:high]
             elif value is None:
-                if values.pop(key, None) is not None:
-                    del keys[bisect_left(keys, key)]
+                self._delete(family, key)
             else:
                 self._put(family, key, value)
         for family, new_keys, new_values in batch.bulk:
             for key, value in zip(new_keys, new_values, strict=True):
                 self._put(family, key, value)
+        for family, gone_keys in batch.bulk_deletes:
+            for key in gone_keys:
+                self._delete(family, key)
+
+    def _delete(self, family: Family, key: bytes) -> None:
+        if self._values[family].pop(key, None) is not None:
+            keys = self._keys[family]
+            del keys[bisect_left(keys, key)]
 
     def _put(self, family: Family, key: bytes, value: bytes) -> None:
         values = self._values[family]

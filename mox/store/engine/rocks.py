@@ -95,6 +95,10 @@ class RocksEngine:
             handle = self._handles[family]
             for key, value in zip(keys, values, strict=True):
                 out.put(key, value, handle)
+        for family, keys in batch.bulk_deletes:
+            handle = self._handles[family]
+            for key in keys:
+                out.delete(key, handle)
         try:
             self._db.write(out)
         except Exception as error:
