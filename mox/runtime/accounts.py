@@ -19,7 +19,7 @@ from mox.sasl.mechanism import CramSecret, Credentials, ScramSecret, Verify
 from mox.sasl.secretset import SecretSet, derive
 from mox.store.account import Account
 from mox.store.credentials import read_credentials, write_credentials
-from mox.store.errors import AccountMissing, DataDamaged
+from mox.store.errors import AccountExists, AccountMissing, DataDamaged
 from mox.store.shard import Shard
 
 log = get_logger("accounts")
@@ -64,7 +64,6 @@ class Accounts:
     def __init__(self, shard: Shard, live: Live) -> None:
         self._shard = shard
         self._live = live
-        self._creating = asyncio.Lock()
         self._users: Counter[str] = Counter()  # deliveries in progress by account
         self._idle: dict[str, asyncio.Event] = {}  # removals wait for them to end
         self._hashers = ThreadPoolExecutor(PASSWORD_HASHES, thread_name_prefix="password")
@@ -186,16 +185,13 @@ class Accounts:
             raise AccountMissing(f"no such account: {name}")
 
     async def _create(self, name: str) -> Account:
-        # One at a time: each takes the next account number from the index.
-        async with self._creating:
-            try:
-                return await self._shard.account(name)  # somebody else made it meanwhile
-            except AccountMissing:
-                pass
-            initial = self._live.config.static.initial_mailboxes
-            mailboxes = [(mailbox, role) for role, mailbox in initial.special_use.by_role().items()]
-            mailboxes += [(mailbox, "") for mailbox in initial.regular]
+        initial = self._live.config.static.initial_mailboxes
+        mailboxes = [(mailbox, role) for role, mailbox in initial.special_use.by_role().items()]
+        mailboxes += [(mailbox, "") for mailbox in initial.regular]
+        try:
             account = await self._shard.create_account(name, mailboxes=mailboxes)
+        except AccountExists:
+            return await self._shard.account(name)  # somebody else made it meanwhile
         log.info("account.created", account=name)
         return account
 

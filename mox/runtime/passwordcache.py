@@ -41,9 +41,10 @@ class PasswordCache:
     def remember(self, account: str, stored: str, password: str) -> None:
         """The check succeeded."""
         self._renew()
-        if len(self._known) >= self._size:
+        token = self._token(account, stored, password)
+        if token not in self._known and len(self._known) >= self._size:
             del self._known[next(iter(self._known))]
-        self._known[self._token(account, stored, password)] = None
+        self._known[token] = None
 
     def _renew(self) -> None:
         now = self._clock.monotonic_s()

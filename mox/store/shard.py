@@ -65,6 +65,7 @@ class Shard:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         self._accounts: dict[str, Account] = {}
         self._opening: dict[str, asyncio.Future[Account]] = {}
+        self._creating = asyncio.Lock()  # each new account takes the next number of the index
         self._columns_max = columns_max
         self._loaded: OrderedDict[Mailbox, None] = OrderedDict()  # oldest use first
         self._deleted: list[Mailbox] = []  # deleted while somebody had them open
@@ -132,7 +133,12 @@ class Shard:
 
         Errors  AccountExists.
         """
-        if name in await self.account_names() or name in self._accounts:
+        async with self._creating:
+            return await self._create(name, mailboxes)
+
+    async def _create(self, name: str, mailboxes: Iterable[tuple[str, str]]) -> Account:
+        taken = await self.in_thread(self.engine.get, Family.META, keys.account_name(name))
+        if taken is not None or name in self._accounts:
             raise AccountExists(f"account already exists: {name}")
         value = self.engine.get(Family.META, keys.NEXT_ACCOUNT)
         number = AccountId(int.from_bytes(value, "big") if value else 1)
