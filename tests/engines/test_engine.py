@@ -56,6 +56,20 @@ def test_scan_sees_what_was_there_when_it_began(engine: Engine) -> None:
     assert list(scan) == [(b"a", b"1"), (b"b", b"2")]
 
 
+def test_many_keys_at_once(engine: Engine) -> None:
+    put(engine, Family.ROW, a=b"1", b=b"2")
+    batch = Batch()
+    batch.put(Family.META, b"m", b"0")
+    batch.put_all(Family.ROW, [b"c", b"a"], [b"3", b"4"])
+    batch.put_all(Family.IDX, [b"x"], [b""])
+    batch.delete_all(Family.ROW, [b"b", b"none"])
+    assert len(batch) == 6
+    engine.write(batch)
+    assert list(engine.scan(Family.ROW, b"a", b"z")) == [(b"a", b"4"), (b"c", b"3")]
+    assert engine.get(Family.IDX, b"x") == b""
+    assert engine.get(Family.META, b"m") == b"0"
+
+
 def test_delete_and_delete_range(engine: Engine) -> None:
     put(engine, Family.ROW, a=b"1", b=b"2", c=b"3", d=b"4", e=b"5")
     batch = Batch()

@@ -76,6 +76,24 @@ async def test_a_large_store_in_slices(house: House, client: Client) -> None:
     assert found[0] == b'* ESEARCH (TAG "t") COUNT 2500'
 
 
+async def test_many_messages_are_copied_moved_and_expunged(house: House, client: Client) -> None:
+    await house.put("Inbox", 2500)
+    await client.command(b"s SELECT Inbox")
+    await client.command(b"t STORE 2:2400 +FLAGS.SILENT (label \\Deleted)")
+    found = await client.command(b"c COPY 1:* Archive")
+    assert b" 1:2500 1:2500]" in found[-1]
+    found = await client.command(b"m MOVE 1:2300 Archive")
+    assert b" 1:2300 2501:4800]" in found[0]
+    assert found[1:-1] == [b"* 1 EXPUNGE"] * 2300
+    found = await client.command(b"x EXPUNGE")
+    assert found[:-1] == [b"* 1 EXPUNGE"] * 100
+    found = await client.command(b"s STATUS Archive (MESSAGES UNSEEN DELETED UIDNEXT)")
+    assert found[0] == b"* STATUS Archive (MESSAGES 4800 UNSEEN 4800 DELETED 4698 UIDNEXT 4801)"
+    await client.command(b"s SELECT Archive")
+    found = await client.command(b"t UID SEARCH RETURN (COUNT) KEYWORD label DELETED")
+    assert found[0] == b'* ESEARCH (TAG "t") UID COUNT 4698'
+
+
 @pytest.mark.parametrize(
     "line",
     [
