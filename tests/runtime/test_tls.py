@@ -209,3 +209,86 @@ def test_unusable_files(make: Make, tmp_path: Path) -> None:
         assert caught.value.public.startswith(said)
     with pytest.raises(CertificateUnusable, match="no certificate is configured"):
         ServerTLS([], hostname="x", strict_names=False)
+
+
+def renewed(folder: Path, *names: str) -> CertificateFiles:
+    """New files at the same place."""
+    files = CertificateFiles(cert_file=folder / "c.pem", key_file=folder / "k.pem")
+    make_self_signed(
+        files.cert_file, files.key_file, clock=SystemClock(), hostname=names[0], names=names[1:]
+    )
+    return files
+
+
+def shown(server: ServerTLS, name: str | None) -> bytes | None:
+    """The certificate that a client sees; the channel binding must be of the same one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(to_client, to_server, server_hostname=name)
+    ours = server.context.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, ours, client, ours):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    seen = client.getpeercert(binary_form=True)
+    assert seen is not None
+    assert server.end_point_binding(ours) == hashlib.sha256(seen).digest()
+    return seen
+
+
+@pytest.mark.parametrize("name", ["one.example", None, "192.0.2.1"])
+def test_changed_files_are_presented_to_new_connections(tmp_path: Path, name: str | None) -> None:
+    files = renewed(tmp_path, "one.example")
+    server = ServerTLS([files], hostname="one.example", strict_names=True)
+    first, context = shown(server, name), server.context
+    assert not server.poll()
+    renewed(tmp_path, "one.example")
+    assert server.poll()
+    assert not server.poll()
+    assert server.context is context  # implicit TLS listens with it
+    second = shown(server, name)
+    assert second == ssl.PEM_cert_to_DER_cert(files.cert_file.read_text())
+    assert second != first
+
+
+def test_new_files_may_have_other_names(tmp_path: Path) -> None:
+    server = ServerTLS(
+        [renewed(tmp_path, "one.example")], hostname="one.example", strict_names=True
+    )
+    renewed(tmp_path, "two.example")
+    assert server.poll()
+    assert shown(server, "two.example") == shown(server, None)
+    with pytest.raises(ssl.SSLError, match="CALLBACK_FAILED"):
+        shown(server, "one.example")
+
+
+def test_unusable_files_change_nothing_and_are_told_once(tmp_path: Path) -> None:
+    files = renewed(tmp_path, "one.example")
+    server = ServerTLS([files], hostname="one.example", strict_names=True)
+    first = shown(server, None)
+    key = files.key_file.read_bytes()
+    files.key_file.write_text("half a ke")
+    with pytest.raises(CertificateUnusable, match=r"k\.pem holds no private key"):
+        server.poll()
+    assert not server.poll()
+    files.key_file.unlink()
+    with pytest.raises(CertificateUnusable, match=r"cannot read .*k\.pem: No such file"):
+        server.poll()
+    assert shown(server, None) == first
+    files.key_file.write_bytes(key)
+    assert server.poll()
+    assert shown(server, None) == first
+
+
+def test_files_may_have_other_names_in_messages(tmp_path: Path) -> None:
+    nowhere = CertificateFiles(
+        cert_file=tmp_path / "7",
+        key_file=tmp_path / "8",
+        cert_name="tls/c.pem",
+        key_name="tls/k.pem",
+    )
+    with pytest.raises(CertificateUnusable, match=r"^cannot read tls/c\.pem: No such file"):
+        ServerTLS([nowhere], hostname="one.example", strict_names=True)
