@@ -22,6 +22,7 @@ except ImportError as error:
 IMPLEMENTATION = "python" if os.environ.get("MOX_PURE_PYTHON") else "cython"
 
 if os.environ.get("MOX_PURE_PYTHON"):
+    from mox._speedups.reference import canonical as _canonical
     from mox._speedups.reference import fetchlines as _fetchlines
     from mox._speedups.reference import headers as _headers
     from mox._speedups.reference import modseq as _modseq
@@ -29,6 +30,7 @@ if os.environ.get("MOX_PURE_PYTHON"):
     from mox._speedups.reference import tokens as _tokens
 else:
     try:
+        from mox._speedups import canonical as _canonical  # type: ignore[no-redef]
         from mox._speedups import fetchlines as _fetchlines  # type: ignore[no-redef]
         from mox._speedups import headers as _headers  # type: ignore[no-redef]
         from mox._speedups import modseq as _modseq  # type: ignore[no-redef]
@@ -53,6 +55,8 @@ FETCH_INTERNALDATE: Final[int] = _fetchlines.FETCH_INTERNALDATE
 FETCH_SIZE: Final[int] = _fetchlines.FETCH_SIZE
 FETCH_SAVEDATE: Final[int] = _fetchlines.FETCH_SAVEDATE
 FETCH_RECENT: Final[int] = _fetchlines.FETCH_RECENT
+BodyCanonicalizer = _canonical.BodyCanonicalizer
+relax_header = _canonical.relax_header
 format_fetch = _fetchlines.format_fetch
 format_items = _fetchlines.format_items
 count_ranges = _modseq.count_ranges
@@ -73,6 +77,7 @@ tokenize = _tokens.tokenize
 
 __all__ = [
     "AT_BOUNDARY",
+    "BodyCanonicalizer",
     "Columns",
     "FETCH_FLAGS",
     "FETCH_INTERNALDATE",
@@ -106,6 +111,7 @@ __all__ = [
     "intersect_ranges",
     "merge_ranges",
     "ranges_of",
+    "relax_header",
     "run_program",
     "scan_body",
     "scan_header",

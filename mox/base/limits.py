@@ -77,6 +77,23 @@ MIME_BOUNDARY: Final = 256  # bytes; RFC 2046 §5.1.1 allows 70
 MIME_DECODED: Final = 16 * MIB  # bytes of an encoded embedded message that is opened
 MIME_DECODED_DEPTH: Final = 3  # encoded messages within encoded messages that are opened
 
+# Mail authentication
+DKIM_SIGNATURES: Final = 20  # signatures of a message that are looked at; real mail has under five
+DKIM_FIELD: Final = 64 * KIB  # bytes of a signature field or key record
+DKIM_TAGS: Final = 100  # tags of one tag list; a signature has under fifteen
+DKIM_SIGNED_NAMES: Final = 1000  # names in h=; sealing a list message takes under 100
+DKIM_RSA_BITS_MIN: Final = 1024  # RFC 8301 §3.2: shorter keys say nothing
+DKIM_RSA_BITS_MAX: Final = 8192  # RFC 8301 §3.2 asks for 4096; work grows with it
+ARC_SETS: Final = 50  # RFC 8617 §4.2.1
+TXT_RECORDS: Final = 100  # texts of one name looked at
+DMARC_RECORD: Final = 16 * KIB  # bytes of a record; real ones have under 512
+DMARC_TAGS: Final = 100  # tags of a record
+DMARC_URIS: Final = 100  # report addresses of a record
+AUTHRES_FIELD: Final = 64 * KIB  # bytes of an Authentication-Results field
+AUTHRES_METHODS: Final = 200  # results in one field
+AUTHRES_PROPERTIES: Final = 100  # properties of one result
+PUBLIC_SUFFIX_CACHE: Final = 10_000  # domains whose organisational domain is remembered
+
 # Store
 KEYWORDS_PER_MAILBOX: Final = 1000  # then NO [LIMIT] and PERMANENTFLAGS without \*
 KEYWORD_LENGTH: Final = 255  # bytes
