@@ -179,9 +179,9 @@ def _without_encoding(content: Buffer, tree: Part) -> bytes:
 
 def _ended(block: bytes) -> bytes:
     """A header with its empty line, also where the part ends before it."""
-    if not block or block == b"\r\n" or block.endswith(b"\r\n\r\n"):
+    if not block or block in (b"\r\n", b"\n") or block.endswith((b"\n\r\n", b"\n\n")):
         return block
-    return block + (b"\r\n" if block.endswith(b"\r\n") else b"\r\n\r\n")
+    return block + (b"\r\n" if block.endswith(b"\n") else b"\r\n\r\n")
 
 
 def _mime_header(extent: Extent) -> bytes:
