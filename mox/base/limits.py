@@ -123,9 +123,37 @@ RATE_NETWORKS: Final = 50_000  # networks counted per window and size; about 15 
 # Configuration and control
 CONFIG_FILE: Final = 64 * MIB  # characters of a configuration file; 100,000 accounts fit
 CONFIG_TEXT: Final = 256  # characters of a name or of a text that is sent to clients
+FILES_OPEN: Final = 65_536  # descriptors we ask for; Debian gives 1024, a few hundred clients
 LISTEN_BACKLOG: Final = 1024  # connections the kernel holds for us; it caps at net.core.somaxconn
 CERTIFICATE_FILE: Final = 1 * MIB  # bytes of a certificate chain; real ones have under 20 KiB
 CTL_LINE: Final = 1 * MIB  # bytes of a line on the control socket; a list of 10,000 accounts fits
 CTL_CHUNK: Final = 64 * KIB  # bytes of one piece of a body
 CTL_CONNECTIONS: Final = 100  # control connections at one time
 CTL_TIMEOUT: Final = 600.0  # seconds; somebody may be typing what follows
+
+# Names and look-ups
+DNS_NAME: Final = 253  # characters of a name in text form; RFC 1035 §2.3.4, RFC 7208 §7.3
+DNS_LABEL: Final = 63  # octets; RFC 1035 §2.3.4
+DNS_ALIASES: Final = 16  # CNAMEs followed in one look-up; resolvers stop at about as many
+DNS_RECORDS: Final = 500  # records of one answer that are kept; the largest real sets have dozens
+DNS_ANSWER: Final = 64 * KIB  # bytes of the records of one answer; larger is refused
+DNS_LOOKUP_TIMEOUT: Final = 10.0  # seconds for one look-up, every try and every server
+DNS_TRY_TIMEOUT: Final = 3.0  # seconds for one question to one server
+DNS_QUERIES: Final = 256  # questions under way at one time; each has a socket
+DNS_QUEUE: Final = 4096  # look-ups under way or waiting for their turn; more fail at once
+DNS_CACHE_ENTRIES: Final = 20_000  # answers kept; about 20 MB
+DNS_CACHE_BYTES: Final = 16 * MIB  # bytes of their records
+DNS_CACHE_TTL: Final = 24 * 3600  # seconds an answer is kept at most; RFC 8767 §4 caps likewise
+DNS_NEGATIVE_TTL: Final = 3600  # seconds an absence is kept at most; RFC 2308 §5 says 1 to 3 hours
+
+# Mail authentication
+SPF_RECORD: Final = 16 * KIB  # bytes of a record; RFC 7208 §3.4 advises 450
+SPF_LOOKUPS: Final = 10  # terms that ask the DNS; RFC 7208 §4.6.4
+SPF_VOID_LOOKUPS: Final = 2  # look-ups that find nothing; RFC 7208 §4.6.4
+SPF_NAMES: Final = 10  # names of one mx, of one ptr; RFC 7208 §4.6.4
+SPF_EXPANDED: Final = 16 * KIB  # characters of one macro expansion; names have 253 at most
+SPF_EXPLANATION: Final = 800  # characters of an explanation that are kept
+IPREV_NAMES: Final = 10  # names of an address that are tried; the rule of SPF
+DNSBL_TEXT: Final = 500  # characters of a list's explanation that are kept
+DNSBL_HEALTH_S: Final = 4 * 3600  # seconds for which a list's health is believed
+DNSBL_ZONES: Final = 100  # lists whose health is remembered
