@@ -5,6 +5,7 @@ Stop  new connections are refused, idle ones get BYE or 421, commands in progres
 """
 
 import asyncio
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from mox.base.errors import Unavailable
 from mox.base.limits import (
     CONNECTION_RATE,
     CONNECTIONS_OPEN,
+    FILES_OPEN,
     LOGIN_FAILURES_DAY,
     LOGIN_FAILURES_MINUTE,
 )
@@ -80,6 +82,7 @@ def run_worker(files: ConfigFiles, options: WorkerOptions, bound: Bound | None =
     Input  bound: sockets that a parent bound; otherwise they are bound here.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    _allow_many_files()
     static = files.live.config.static
     logging.configure(static.log_level, dict(static.package_log_levels))
     logging.count_lines(metrics.log_line)
@@ -206,6 +209,14 @@ class Worker:
                 # Of whoever was told of the change; the next one is to be seen all the same.
                 metrics.unhandled("serve")
                 log.error("config.unhandled", error)
+
+
+def _allow_many_files() -> None:
+    """Each connection is a descriptor, and so is each file of the store."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_OPEN if hard == resource.RLIM_INFINITY else min(hard, FILES_OPEN)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _make_folder(data: Path) -> None:

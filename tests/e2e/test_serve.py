@@ -5,7 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import socket
+import ssl
+import struct
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +18,7 @@ import tomlkit
 from support.imapclient import ConnectionEnded, ImapClient, Literal
 from support.imapresponse import ResponseError
 from support.messages import small_message
+from support.ports import HOST
 from support.servers import tls_context
 from support.serving import DOMAINS, Serve, wait_until
 from support.smtpclient import SmtpRefused
@@ -391,3 +396,33 @@ def test_an_account_taken_out_of_the_file_keeps_its_mail(serve: Serve, account: 
     edit(serve, without)
     serve.mox(f"config account rm {account}")  # now its mail as well
     serve.mox(f"config account add {account} {ours}")
+
+
+def test_strangers_on_tls_ports(serve: Serve) -> None:
+    """No handshake that fails is an error of ours."""
+    before = serve.log.read_text()
+    for service in ("imaps", "submissions"):
+        for data in (b"GET / HTTP/1.0\r\n\r\n", b"", b"\x16\x03\x01\x02\x00\x01" + b"\0" * 40):
+            with socket.create_connection((HOST, serve.port(service)), timeout=10) as client:
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(1000):
+                    pass
+        with socket.create_connection((HOST, serve.port(service)), timeout=10) as client:
+            client.sendall(b"\x16\x03\x01\x02\x00")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with (
+            socket.create_connection((HOST, serve.port(service)), timeout=10) as client,
+            pytest.raises(ssl.SSLError),
+        ):
+            tls_context().wrap_socket(client, server_hostname="elsewhere.example")
+    serve.login("alice@example.org").close()
+    said = serve.log.read_text().removeprefix(before)
+    assert "level=error" not in said
+    assert "level=warn" not in said
+    with urllib.request.urlopen(f"http://{HOST}:{81 + serve.offset}/metrics", timeout=10) as answer:
+        panics = [
+            line for line in answer.read().splitlines() if line.startswith(b"mox_panic_total")
+        ]
+    assert panics
+    assert all(line.endswith(b" 0.0") for line in panics), panics

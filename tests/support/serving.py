@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import socket
@@ -78,6 +79,7 @@ def password_of(account: str) -> str:
     return f"secret of {account}"
 
 
+@functools.cache
 def everybodys_python() -> tuple[str, dict[str, str]]:
     """A Python that also an unprivileged user can run mox with, and the environment it needs.
 
