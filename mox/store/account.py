@@ -13,7 +13,7 @@ from mox.base.mailboxname import normalise_mailbox_name
 from mox.store.changes import ChangeSet, Feed, ListChange
 from mox.store.commit import Committer
 from mox.store.engine.base import Batch, Family
-from mox.store.errors import MailboxMissing, MailboxNameInvalid, QuotaExceeded
+from mox.store.errors import AccountMissing, MailboxMissing, MailboxNameInvalid, QuotaExceeded
 from mox.store.layout import keys, rows
 from mox.store.layout.rows import AccountRecord, MailboxRecord
 from mox.store.mailbox import Mailbox
@@ -122,6 +122,12 @@ class Account:
         number = self.record.next_file
         self.record.next_file = number + 1
         return number
+
+    def check_open(self) -> None:
+        """May anything be changed?    Errors: StoreStopped, AccountMissing."""
+        self.committer.check()
+        if self.id in self.shard.removed:
+            raise AccountMissing(f"no such account: {self.name}")
 
     def check_quota(self, size: int) -> None:
         """Errors: QuotaExceeded when so many more bytes do not fit."""

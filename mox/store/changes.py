@@ -59,11 +59,13 @@ class Feed:
 class ChangeSet:
     """One atomic change of an account under one modseq.
 
-    Use: make it, put rows, ``touch`` the mailboxes whose record changed, ``stage``.  No await
-    between making and staging.
+    Use: make it before anything changes in memory, put rows, ``touch`` the mailboxes whose record
+    changed, ``stage``.  No await between making and staging, and nothing that can fail.
+    Errors  of making: StoreStopped, AccountMissing.
     """
 
     def __init__(self, account: "Account", origin: Feed | None = None) -> None:
+        account.check_open()
         self.account = account
         self.origin = origin
         self.modseq = account.record.modseq + 1
@@ -87,7 +89,7 @@ class ChangeSet:
         self._list_changes.append(change)
 
     def stage(self) -> int:
-        """Hand the batch to the committer; its ticket.    Errors: StoreStopped."""
+        """Hand the batch to the committer; its ticket."""
         account = self.account
         number = account.id
         batch = self.batch

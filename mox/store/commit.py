@@ -1,24 +1,19 @@
-"""Group commit: the committer of a shard's index, and the writer of its bodies.
+"""Group commit: the committer of a shard's index.
 
-One thread each, first in first out.  Whatever queued during the last sync forms the next group.
-Bodies are synced before any batch that refers to them is staged; batches are written in the order
-they were staged and synced once per group; then, in that order, waiters are woken and ``after_sync``
-is called.  What each reply of a face promises is decision 0007.
+One thread, first in first out.  Whatever queued during the last sync forms the next group.  Batches
+are written in the order they were staged and synced once per group; then, in that order, waiters are
+woken and ``after_sync`` is called.  What each reply of a face promises is decision 0007.
 """
 
 import asyncio
-import errno
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from mox.base.errors import Unavailable
 from mox.base.limits import COMMIT_GROUP
 from mox.base.log import get_logger
-from mox.store.blobs.base import Blobs, Body
 from mox.store.engine.base import Batch, Engine
-from mox.store.errors import DiskFull, StoreStopped
-from mox.store.layout.rows import Location
+from mox.store.errors import StoreStopped
 
 log = get_logger("store")
 
@@ -53,8 +48,7 @@ class Committer:
 
         ``after_sync`` is called on the event loop once the batch is durable, in order of staging.
         """
-        if self._failed is not None or self._stopping:
-            raise StoreStopped(cause=self._failed)
+        self.check()
         self._staged += 1
         self._pending.append((self._staged, batch, after_sync))
         if self._lazy is None:
@@ -62,6 +56,11 @@ class Committer:
             self._lazy = loop.call_later(self._lazy_sync_s, self._sync_all)
         self._wake.set()
         return self._staged
+
+    def check(self) -> None:
+        """Will a batch be taken?    Errors: StoreStopped."""
+        if self._failed is not None or self._stopping:
+            raise StoreStopped(cause=self._failed)
 
     @property
     def staged(self) -> int:
@@ -154,67 +153,6 @@ class Committer:
                 if not future.done():
                     future.set_exception(StoreStopped(cause=error))
             waiters.clear()
-
-
-class BodyWriter:
-    """Writes bodies in groups, each group one append and one sync."""
-
-    def __init__(self, blobs: Blobs) -> None:
-        self._blobs = blobs
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bodies")
-        self._pending: deque[tuple[Body, asyncio.Future[Location]]] = deque()
-        self._wake = asyncio.Event()
-        self._stopping = False
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="bodies")
-
-    async def put(self, body: Body) -> Location:
-        """Store a body durably.    Errors: DiskFull, OSError: only this caller's."""
-        if self._stopping:
-            raise StoreStopped
-        future: asyncio.Future[Location] = asyncio.get_running_loop().create_future()
-        self._pending.append((body, future))
-        self._wake.set()
-        return await future
-
-    async def close(self) -> None:
-        """Write what is queued, then stop."""
-        if not self._stopping:
-            self._stopping = True
-            self._wake.set()
-            await self._task
-            self._thread.shutdown(wait=True)
-
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            while not self._pending:
-                if self._stopping:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-            group = [self._pending.popleft() for _ in range(min(len(self._pending), COMMIT_GROUP))]
-            try:
-                locations = await loop.run_in_executor(
-                    self._thread, self._blobs.put_group, [body for body, _ in group]
-                )
-            except Exception as error:
-                failure = _body_failure(error)
-                for _, future in group:
-                    if not future.done():
-                        future.set_exception(failure)
-                continue
-            for (_, future), location in zip(group, locations, strict=True):
-                if not future.done():
-                    future.set_result(location)
-
-
-def _body_failure(error: Exception) -> Exception:
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return DiskFull(cause=error)
-    if isinstance(error, DiskFull):
-        return error
-    log.error("store.body_write_failed", error)
-    return Unavailable("the message could not be stored", cause=error)
 
 
 def _wake(waiters: deque[tuple[int, asyncio.Future[None]]], upto: int) -> None:

@@ -4,16 +4,19 @@ import mmap
 import os
 import secrets
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 
 from mox.base.limits import MESSAGE_IN_MEMORY
 from mox.store.blobs.base import SpoolFile
+from mox.store.errors import MessageUnfit
 from mox.store.layout.rows import Facts
 
 COPY_SLICE = 1 << 20  # bytes
+_U32_MAX = 0xFFFFFFFF
 
 
 class Kind:
@@ -49,6 +52,17 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
         """Bytes of prefix and content."""
         body = self.content
         return len(self.prefix) + (len(body) if isinstance(body, bytes) else body.size)
+
+    def check(self) -> None:
+        """Can a row hold these values?    Errors: MessageUnfit."""
+        fits = (
+            0 <= self.size <= _U32_MAX
+            and 0 <= self.flags <= _U32_MAX
+            and -(1 << 15) <= self.zone_minutes < 1 << 15
+            and -(1 << 63) <= self.received_ms < 1 << 63
+        )
+        if not fits:
+            raise MessageUnfit
 
 
 class Spool:
@@ -111,23 +125,25 @@ def compose(message: NewMessage, folder: Path) -> bytes | SpoolFile:
         whole = message.prefix + message.content
         if len(whole) <= MESSAGE_IN_MEMORY:
             return whole
-        spool = Spool(folder, in_memory=0)
-        spool.write(whole)
-        return spool.finish()
+        return _spooled(folder, [whole])
     if not message.prefix:
         return message.content
+    with message.content.path.open("rb") as source:
+        slices = iter(lambda: source.read(COPY_SLICE), b"")
+        whole_file = _spooled(folder, chain((message.prefix,), slices))
+    message.content.path.unlink()
+    return whole_file
+
+
+def _spooled(folder: Path, chunks: Iterable[bytes]) -> bytes | SpoolFile:
     spool = Spool(folder, in_memory=0)
     try:
-        spool.write(message.prefix)
-        with message.content.path.open("rb") as source:
-            while chunk := source.read(COPY_SLICE):
-                spool.write(chunk)
-        whole_file = spool.finish()
+        for chunk in chunks:
+            spool.write(chunk)
+        return spool.finish()
     except BaseException:
         spool.discard()
         raise
-    message.content.path.unlink()
-    return whole_file
 
 
 def map_file(path: Path) -> mmap.mmap:

@@ -10,6 +10,7 @@ from array import array
 from collections import deque
 from typing import TYPE_CHECKING
 
+from mox._speedups import ranges_of
 from mox.base.limits import COMMIT_BATCH_ROWS
 from mox.base.log import get_logger
 from mox.store.engine.base import Batch, Family
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 log = get_logger("store")
 
+FILES_PER_BATCH = COMMIT_BATCH_ROWS // 4
+
+Files = list[tuple[int, Location]]
+
 
 class Eraser:
     """One task of a shard."""
@@ -31,10 +36,11 @@ class Eraser:
     def __init__(self, shard: "Shard") -> None:
         self._shard = shard
         self._waiting: deque[Account] = deque()
+        self._reclaim = False
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._stopping = False
+        self.stopping = False
         self._task = asyncio.get_running_loop().create_task(self._run(), name="eraser")
 
     def wake(self, mailbox: "Mailbox") -> None:
@@ -43,10 +49,20 @@ class Eraser:
 
     def wake_account(self, account: "Account") -> None:
         """There may be something to erase."""
-        if account not in self._waiting and not self._stopping:
+        if account not in self._waiting and not self._task.done():
             self._waiting.append(account)
-            self._idle.clear()
-            self._wake.set()
+            self._begin()
+
+    def reclaim(self) -> None:
+        """Many contents lost their places."""
+        if self._shard.reclaimer is not None and not self._task.done():
+            self._shard.reclaimer.recount()
+            self._reclaim = True
+            self._begin()
+
+    def _begin(self) -> None:
+        self._idle.clear()
+        self._wake.set()
 
     async def idle(self) -> None:
         """Wait until nothing is left to do."""
@@ -54,98 +70,138 @@ class Eraser:
 
     async def close(self) -> None:
         """Finish the slice at hand; the rest is done at the next open."""
-        self._stopping = True
+        self.stopping = True
         self._wake.set()
         await self._task
 
     async def _run(self) -> None:
-        while not self._stopping:
-            if not self._waiting:
+        try:
+            while not self.stopping:
+                if self._waiting or self._reclaim:
+                    await self._work()
+                    continue
                 self._idle.set()
                 self._wake.clear()
                 await self._wake.wait()
-                continue
-            account = self._waiting.popleft()
-            try:
-                if await erase_account(account) and self._shard.reclaimer is not None:
+        except StoreStopped:
+            # Nothing can be erased any more; the rows stay.
+            self._waiting.clear()
+        finally:
+            self._idle.set()
+
+    async def _work(self) -> None:
+        name = ""
+        try:
+            if self._waiting:
+                account = self._waiting.popleft()
+                name = account.name
+                self._reclaim |= await erase_account(account)
+            if self._reclaim and not self._waiting:
+                self._reclaim = False
+                if self._shard.reclaimer is not None:
                     await self._shard.reclaimer.run()
-            except StoreStopped:
-                self._idle.set()
-                return
-            except Exception as error:
-                # Nothing is lost: the rows stay and are tried again at the next open.
-                log.error("store.erase_failed", error, account=account.name)
+        except StoreStopped:
+            raise
+        except Exception as error:
+            # Nothing is lost: the rows stay and are tried again at the next open.
+            log.error("store.erase_failed", error, account=name)
 
 
 async def erase_account(account: "Account") -> bool:
     """Erase what is free in one account; True when there was something."""
-    shard, engine, number = account.shard, account.shard.engine, account.id
+    shard, committer = account.shard, account.committer
     # References of copies staged until now must be in the index before it is read.
-    await account.committer.written(account.ticket)
+    await committer.written(account.ticket)
     floors: dict[int, int] = {
         mailbox.id: mailbox.told_floor() for mailbox in account.mailboxes.values()
     }
-    floors.update(account.shard.deleted_floors(account))
-    synced = account.synced_modseq
-
-    def read() -> list[tuple[bytes, bytes]]:
-        found = []
-        for key, value in engine.scan(Family.KV, *keys.settings(number, keys.ERASE)):
-            modseq, mailbox_id = keys.erase_parts(key)
-            if modseq <= floors.get(mailbox_id, synced):
-                found.append((key, value))
-        return found
-
+    floors.update(shard.deleted_floors(account))
+    found = Found(account, floors)
     erased_any = False
-    free = await shard.in_thread(read)
-    free_keys = {key for key, _ in free}
-    for key, value in free:
-        files = rows.decode_files(value)
-        for first in range(0, len(files), COMMIT_BATCH_ROWS // 10):
+    for key in await shard.in_thread(found.look):
+        files = await shard.in_thread(found.files_of, key)
+        for first in range(0, max(1, len(files)), FILES_PER_BATCH):
+            if shard.eraser.stopping:
+                return False
+            some = files[first : first + FILES_PER_BATCH]
             batch = Batch()
-            chunk = files[first : first + COMMIT_BATCH_ROWS // 10]
-            erased = await shard.in_thread(_erase_in, account, chunk, batch, free_keys)
-            if first + len(chunk) == len(files):
+            erased = await shard.in_thread(found.erase, some, batch)
+            if first + FILES_PER_BATCH >= len(files):
                 batch.delete(Family.KV, key)
-            await account.committer.synced(account.committer.stage(batch))
-            for file, location in erased:
-                await shard.in_thread(shard.blobs.erase, number, file, location)
-                if shard.reclaimer is not None:
+            await committer.synced(committer.stage(batch))
+            await shard.in_thread(_remove, account, erased)
+            if shard.reclaimer is not None:
+                for _, location in erased:
                     shard.reclaimer.erased(location)
             erased_any = erased_any or bool(erased)
     return erased_any
 
 
-def _erase_in(
-    account: "Account", files: "array[int]", batch: Batch, free_keys: set[bytes]
-) -> list[tuple[int, Location]]:
-    engine, number = account.shard.engine, account.id
-    unreferenced = {
-        file
-        for file in files
-        if next(iter(engine.scan(Family.IDX, *keys.references(number, file))), None) is None
-    }
-    if unreferenced:
+class Found:
+    """Rows of expunges in one account: those whose contents are free, and those that hold theirs."""
+
+    def __init__(self, account: "Account", floors: dict[int, int]) -> None:
+        self._account = account
+        self._floors = floors
+        self._synced = account.synced_modseq
+        self._free: set[bytes] = set()
+        self._held: set[int] = set()
+        self._next = 0  # modseq from which on rows were not looked at
+
+    def look(self) -> list[bytes]:
+        """Keys of the rows that are free.    Blocks."""
+        free = [key for key, _ in self._newer() if self._is_free(key)]
+        self._free.update(free)
+        self._hold()
+        return free
+
+    def files_of(self, key: bytes) -> "array[int]":
+        """Contents a row names.    Blocks."""
+        value = self._account.shard.engine.get(Family.KV, key)
+        return array("Q") if value is None else rows.decode_files(value)
+
+    def erase(self, files: "array[int]", batch: Batch) -> Files:
+        """Put into a batch what forgets those nobody needs; these with their places.    Blocks."""
+        engine, number = self._account.shard.engine, self._account.id
+        unreferenced = [
+            file
+            for file in sorted(set(files))
+            if next(iter(engine.scan(Family.IDX, *keys.references(number, file))), None) is None
+        ]
         # A copy may have been expunged since, and not every view was told of that.  Its row was
         # written together with the end of its reference, so it is seen here; its turn comes.
-        unreferenced -= _held(account, free_keys)
-    erased = []
-    for file in sorted(unreferenced):
-        value = engine.get(Family.LOC, keys.file(number, file))
-        if value is None:
-            continue
-        erased.append((file, rows.decode(Location, value)))
-        batch.delete(Family.LOC, keys.file(number, file))
-        batch.delete(Family.MSG, keys.file(number, file))
-        batch.delete_range(
-            Family.CACHE, keys.cache(number, file, 0), keys.cache(number, file + 1, 0)
+        self._hold()
+        erased: Files = []
+        for file in unreferenced:
+            value = None if file in self._held else engine.get(Family.LOC, keys.file(number, file))
+            if value is not None:
+                erased.append((file, rows.decode(Location, value)))
+                batch.delete(Family.LOC, keys.file(number, file))
+                batch.delete(Family.MSG, keys.file(number, file))
+        for first, last in ranges_of(file for file, _ in erased):
+            start, end = keys.cache(number, first, 0), keys.cache(number, last + 1, 0)
+            batch.delete_range(Family.CACHE, start, end)
+        return erased
+
+    def _is_free(self, key: bytes) -> bool:
+        modseq, mailbox_id = keys.erase_parts(key)
+        return modseq <= self._floors.get(mailbox_id, self._synced)
+
+    def _newer(self) -> list[tuple[bytes, bytes]]:
+        start, end = (
+            keys.erase(self._account.id, self._next, 0),
+            keys.settings(self._account.id, keys.ERASE)[1],
         )
-    return erased
+        return list(self._account.shard.engine.scan(Family.KV, start, end))
+
+    def _hold(self) -> None:
+        """Contents of rows that are not free are held; rows come with ascending modseqs."""
+        for key, value in self._newer():
+            if key not in self._free:
+                self._held.update(rows.decode_files(value))
+            self._next = keys.erase_parts(key)[0] + 1
 
 
-def _held(account: "Account", free_keys: set[bytes]) -> set[int]:
-    """Contents named by rows that are not free."""
-    rows_now = account.shard.engine.scan(Family.KV, *keys.settings(account.id, keys.ERASE))
-    return {
-        file for key, value in rows_now if key not in free_keys for file in rows.decode_files(value)
-    }
+def _remove(account: "Account", erased: Files) -> None:
+    for file, location in erased:
+        account.shard.blobs.erase(account.id, file, location)

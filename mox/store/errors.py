@@ -77,6 +77,12 @@ class UidExhausted(Refused):
     default: ClassVar[str] = "mailbox has no UIDs left"
 
 
+class MessageUnfit(Refused):
+    """A size, time or zone of the message is beyond what is kept."""
+
+    default: ClassVar[str] = "the message has a size or time that cannot be stored"
+
+
 class DiskFull(Unavailable):
     """No space for another message; nothing was changed."""
 

@@ -47,56 +47,76 @@ async def append(
 ) -> Added:
     """Add messages to a mailbox, all or none; returns once they are on disk.
 
-    Errors  MailboxMissing, QuotaExceeded, KeywordLimit, UidExhausted, DiskFull, StoreStopped.  Spooled
-            contents are consumed in every case.
+    Errors  MailboxMissing, QuotaExceeded, KeywordLimit, UidExhausted, MessageUnfit, DiskFull,
+            StoreStopped.  Spooled contents are consumed in every case.
     """
+    kept: list[_Stored] = []
     try:
+        for message in messages:
+            message.check()
         account.check_quota(sum(message.size for message in messages))
-        stored = await asyncio.gather(*(_store(account, message) for message in messages))
+        # All of them come to their end, so that ``kept`` is complete whatever happens.
+        results = await asyncio.gather(
+            *(_store(account, message, kept) for message in messages), return_exceptions=True
+        )
+        change, uids = _add_stored(account, mailbox, _all_stored(results), origin)
+        ticket = change.stage()
     except BaseException:
+        for item in kept:
+            account.shard.bodies.abandon(account.id, item.file, item.location)
         for message in messages:
             if isinstance(message.content, SpoolFile):
                 message.content.path.unlink(missing_ok=True)
         raise
-    # From here to staging there is no await.
+    for item in kept:
+        account.shard.named(item.location)
+    await account.committer.synced(ticket)
+    return Added(uidvalidity=mailbox.record.uidvalidity, uids=uids, modseq=change.modseq)
+
+
+def _add_stored(
+    account: Account, mailbox: Mailbox, stored: list[_Stored], origin: Feed | None
+) -> tuple[ChangeSet, Ranges]:
+    """From here to staging there is no await; what can fail comes before the first change."""
     if mailbox.deleted:
         raise MailboxMissing
     account.check_quota(sum(item.location.length for item in stored))
     first = mailbox.record.uidnext
     _check_uids(mailbox, len(stored))
-    masks = [mailbox.ensure_keywords(item.message.keywords) for item in stored]
+    mailbox.ensure_keywords(tuple(word for item in stored for word in item.message.keywords))
     change = ChangeSet(account, origin)
-    now = account.clock.now_ms()
-    for offset, (item, mask) in enumerate(zip(stored, masks, strict=True)):
-        message = item.message
-        slot: NewSlot = (
-            first + offset,
-            item.location.length,
-            message.flags,
-            message.zone_minutes,
-            message.received_ms,
-            now,
-            change.modseq,
-            change.modseq,
-            item.file,
-            item.file,
-            mask,
+    now, number = account.clock.now_ms(), account.id
+    added: list[NewSlot] = []
+    for uid, item in enumerate(stored, first):
+        message, file = item.message, item.file
+        added.append(
+            (
+                uid,
+                item.location.length,
+                message.flags,
+                message.zone_minutes,
+                message.received_ms,
+                now,
+                change.modseq,
+                change.modseq,
+                file,
+                file,
+                mailbox.keyword_mask(message.keywords),
+            )
         )
-        _put_messages(change.batch, account, mailbox, [slot])
-        number = account.id
-        change.batch.put(Family.LOC, keys.file(number, item.file), rows.encode(item.location))
-        change.batch.put(Family.MSG, keys.file(number, item.file), rows.encode(message.facts))
+        change.batch.put(Family.LOC, keys.file(number, file), rows.encode(item.location))
+        change.batch.put(Family.MSG, keys.file(number, file), rows.encode(message.facts))
         for kind, value in item.derived.items():
-            change.batch.put(Family.CACHE, keys.cache(number, item.file, kind), value)
+            change.batch.put(Family.CACHE, keys.cache(number, file, kind), value)
+    _put_messages(change.batch, account, mailbox, added)
     uids = [(first, first + len(stored) - 1)]
     mailbox.record.uidnext = first + len(stored)
     change.touch(mailbox)
     change.log(mailbox, uids, "added")
-    await account.committer.synced(change.stage())
-    return Added(uidvalidity=mailbox.record.uidvalidity, uids=uids, modseq=change.modseq)
+    return change, uids
 
 
-async def _store(account: Account, message: NewMessage) -> _Stored:
+async def _store(account: Account, message: NewMessage, kept: list[_Stored]) -> _Stored:
     shard = account.shard
     if isinstance(message.content, bytes) and message.size <= MESSAGE_IN_MEMORY:
         content: bytes | SpoolFile = message.prefix + message.content
@@ -108,12 +128,21 @@ async def _store(account: Account, message: NewMessage) -> _Stored:
             derived = derive_from(shard.derive, content)
         else:
             derived = await shard.in_thread(derive_from, shard.derive, content)
-        location = await shard.bodies.put(Body(account=account.id, file=file, content=content))
     except BaseException:
         if isinstance(content, SpoolFile):
             content.path.unlink(missing_ok=True)
         raise
-    return _Stored(message, file, location, derived)
+    location = await shard.bodies.put(Body(account=account.id, file=file, content=content))
+    stored = _Stored(message, file, location, derived)
+    kept.append(stored)
+    return stored
+
+
+def _all_stored(results: list[_Stored | BaseException]) -> list[_Stored]:
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 async def copy(

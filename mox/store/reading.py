@@ -2,8 +2,9 @@
 
 Laws  Nothing here runs on the event loop but the async functions' own frames.  A small content is
       one ``bytes`` checked against its checksum; a large one is a mapping of its file, which stays
-      readable after the file is removed.  What cannot be read is None and logged: one damaged
-      message must not hide the others.
+      readable after the file is removed.  A content whose pack was rewritten since it was located
+      is looked up once more.  What cannot be read is None and logged: one damaged message must
+      not hide the others.
 """
 
 import mmap
@@ -36,7 +37,7 @@ def read_content(account: Account, file: int, location: Location | None) -> Buff
         path = account.shard.blobs.path(account.id, file, location)
         if path is not None and location.length:
             return map_file(path)
-        return account.shard.blobs.read(account.id, file, location, 0, location.length)
+        return _read(account, file, location, location.length)
     except (Broken, OSError) as error:
         log.error("store.content_unreadable", error, account=account.name, file=file)
         return None
@@ -47,10 +48,21 @@ def read_start(account: Account, file: int, location: Location | None, size: int
     try:
         if location is None:
             raise Broken("a message has no stored content")
-        return account.shard.blobs.read(account.id, file, location, 0, size)
+        return _read(account, file, location, size)
     except (Broken, OSError) as error:
         log.error("store.content_unreadable", error, account=account.name, file=file)
         return None
+
+
+def _read(account: Account, file: int, location: Location, end: int) -> bytes:
+    blobs = account.shard.blobs
+    try:
+        return blobs.read(account.id, file, location, 0, end)
+    except FileNotFoundError:
+        now = locate(account, [file])[0]
+        if now is None or now == location:
+            raise
+        return blobs.read(account.id, file, now, 0, end)
 
 
 def read_contents(account: Account, files: Sequence[int]) -> list[Buffer | None]:

@@ -16,16 +16,17 @@ from mox.store.account import Account, load_account
 from mox.store.blobs.base import Blobs
 from mox.store.blobs.memory import MemoryBlobs
 from mox.store.blobs.packs import PackBlobs
+from mox.store.bodies import BodyWriter
 from mox.store.changes import ChangeSet
-from mox.store.commit import LAZY_SYNC_S, BodyWriter, Committer
+from mox.store.commit import LAZY_SYNC_S, Committer
 from mox.store.content import Derive, Spool
 from mox.store.engine.base import Batch, Engine, Family
 from mox.store.engine.memory import MemoryEngine
 from mox.store.engine.rocks import RocksEngine
 from mox.store.erase import Eraser
 from mox.store.errors import AccountExists, AccountMissing, DataUnreadable
-from mox.store.layout import keys
-from mox.store.layout.rows import FORMAT_VERSION, AccountRecord
+from mox.store.layout import keys, rows
+from mox.store.layout.rows import FORMAT_VERSION, AccountRecord, Location
 from mox.store.mailbox import Mailbox
 from mox.store.mailboxes import SPECIAL_USES
 from mox.store.reclaim import Reclaimer
@@ -67,6 +68,7 @@ class Shard:
         self._opening: dict[str, asyncio.Future[Account]] = {}
         self._creating = asyncio.Lock()  # each new account takes the next number of the index
         self._columns_max = columns_max
+        self.removed: set[int] = set()  # accounts removed by this process
         self._loaded: OrderedDict[Mailbox, None] = OrderedDict()  # oldest use first
         self._deleted: list[Mailbox] = []  # deleted while somebody had them open
 
@@ -74,6 +76,12 @@ class Shard:
         """Run a blocking call in a reader thread."""
         assert not kwargs
         return await asyncio.get_running_loop().run_in_executor(self._readers, call, *args)
+
+    def named(self, location: Location) -> None:
+        """A row that names the place of a body is staged."""
+        self.bodies.named(location)
+        if self.reclaimer is not None:
+            self.reclaimer.added(location)
 
     def spool(self) -> Spool:
         """For a content of unknown size."""
@@ -163,6 +171,9 @@ class Shard:
         """Remove an account with everything in it.    Errors: AccountMissing."""
         account = await self.account(name)
         await account.settle()
+        if account.id in self.removed:
+            raise AccountMissing(f"no such account: {name}")
+        large = await self.in_thread(self._large_contents, account.id)
         batch = Batch()
         batch.delete(Family.META, keys.account_name(name))
         batch.delete(Family.META, keys.account(account.id))
@@ -170,10 +181,22 @@ class Shard:
         for family in Family:
             if family is not Family.META:
                 batch.delete_range(family, *keys.account_range(account.id))
-        self._accounts.pop(name, None)
+        self.removed.add(account.id)
         for mailbox in account.mailboxes.values():
             mailbox.deleted = True
         await self.committer.synced(self.committer.stage(batch))
+        self._accounts.pop(name, None)
+        await self.in_thread(self._erase_contents, account.id, large)
+        self.eraser.reclaim()
+
+    def _large_contents(self, account_id: int) -> list[tuple[int, Location]]:
+        found = self.engine.scan(Family.LOC, *keys.account_range(account_id))
+        located = ((keys.file_id(key), rows.decode(Location, value)) for key, value in found)
+        return [(file, location) for file, location in located if not location.pack]
+
+    def _erase_contents(self, account_id: int, contents: list[tuple[int, Location]]) -> None:
+        for file, location in contents:
+            self.blobs.erase(account_id, file, location)
 
     def touch(self, mailbox: Mailbox) -> None:
         """The mailbox's columns are in use; drop others that nobody uses when there are too many."""

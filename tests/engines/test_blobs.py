@@ -115,3 +115,25 @@ def test_after_a_failed_sync_the_next_group_has_a_new_pack(
     assert place.pack == 2
     assert blobs.read(1, 2, place, 0, 4) == b"kept"
     blobs.close()
+
+
+def test_after_a_failed_roll_places_are_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = PackBlobs(tmp_path, pack_size=50)
+    blobs.put_group([Body(account=1, file=1, content=b"x" * 20)])
+
+    def failing(_: object) -> None:
+        raise OSError("broken disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", failing)
+        with pytest.raises(OSError, match="broken disk"):
+            blobs.put_group([Body(account=1, file=2, content=b"lost")])
+    with monkeypatch.context() as patch:
+        patch.setattr(packs, "sync_folder", failing)
+        with pytest.raises(OSError, match="broken disk"):
+            blobs.put_group([Body(account=1, file=3, content=b"lost")])
+    [place] = blobs.put_group([Body(account=1, file=4, content=b"kept")])
+    assert blobs.read(1, 4, place, 0, 4) == b"kept"
+    blobs.close()

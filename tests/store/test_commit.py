@@ -5,13 +5,10 @@ import threading
 
 import pytest
 
-from mox.store.blobs.base import Body
-from mox.store.blobs.memory import MemoryBlobs
-from mox.store.commit import BodyWriter, Committer
+from mox.store.commit import Committer
 from mox.store.engine.base import Batch, Family
 from mox.store.engine.memory import MemoryEngine
-from mox.store.errors import DiskFull, StoreStopped
-from mox.store.layout.rows import Location
+from mox.store.errors import StoreStopped
 
 
 class RecordingEngine(MemoryEngine):
@@ -114,39 +111,3 @@ async def test_close_commits_what_is_staged() -> None:
     assert engine.events[-1] == "sync"
     with pytest.raises(StoreStopped):
         committer.stage(batch("late"))
-
-
-class FullBlobs(MemoryBlobs):
-    def __init__(self) -> None:
-        super().__init__()
-        self.full = True
-        self.groups: list[int] = []
-
-    def put_group(self, bodies: list[Body]) -> list[Location]:
-        self.groups.append(len(bodies))
-        if self.full:
-            raise DiskFull
-        return super().put_group(bodies)
-
-
-async def test_a_full_disk_fails_this_message_only() -> None:
-    blobs = FullBlobs()
-    writer = BodyWriter(blobs)
-    with pytest.raises(DiskFull):
-        await writer.put(Body(account=1, file=1, content=b"x"))
-    blobs.full = False
-    location = await writer.put(Body(account=1, file=2, content=b"xy"))
-    assert location.length == 2
-    await writer.close()
-
-
-async def test_bodies_are_written_in_groups() -> None:
-    blobs = FullBlobs()
-    blobs.full = False
-    writer = BodyWriter(blobs)
-    await asyncio.gather(
-        *(writer.put(Body(account=1, file=n, content=b"x" * n)) for n in range(1, 40))
-    )
-    assert sum(blobs.groups) == 39
-    assert len(blobs.groups) < 5
-    await writer.close()

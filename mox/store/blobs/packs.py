@@ -74,7 +74,10 @@ class PackBlobs:
         return locations
 
     def read(self, account: int, file: int, location: Location, start: int, end: int) -> bytes:
-        """A range of a content; a whole one is checked against its CRC-32."""
+        """A range of a content; a whole one is checked against its CRC-32.
+
+        Errors  FileNotFoundError: its pack was removed, it may be in another one by now.
+        """
         end = min(end, location.length)
         if start >= end:
             return b""
@@ -110,10 +113,11 @@ class PackBlobs:
     def drop_pack(self, number: int) -> None:
         """Remove a closed pack that no row refers to."""
         with self._lock:
+            # Unlinked before anybody can open it once more: a kept descriptor keeps its space.
             fd = self._readers.pop(number, -1)
             if fd >= 0:
                 os.close(fd)
-        self._pack_path(number).unlink(missing_ok=True)
+            self._pack_path(number).unlink(missing_ok=True)
 
     def large_files(self) -> list[tuple[int, int]]:
         """Account and content id of every file of its own."""
@@ -137,13 +141,17 @@ class PackBlobs:
         self._close_append()
         # Always a new file: the tail of the last one may hold what a crash left.
         self._number += 1
-        self._append_fd = os.open(
+        fd = os.open(
             self._pack_path(self._number),
             os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC,
             0o600,
         )
-        sync_folder(self._packs)
-        self._offset = 0
+        try:
+            sync_folder(self._packs)
+        except OSError:
+            os.close(fd)  # its name may not survive a crash: never write to it
+            raise
+        self._append_fd, self._offset = fd, 0
 
     def _close_append(self) -> None:
         if self._append_fd >= 0:

@@ -112,6 +112,9 @@ def account_range(account_id: int) -> tuple[bytes, bytes]:
     return _U32.pack(account_id), _U32.pack(account_id + 1)
 
 
+EVERY_ACCOUNT = (b"\x00", b"\xff" * 24)  # range over all accounts in such a family
+
+
 def setting(account_id: int, kind: bytes, name: bytes = b"") -> bytes:
     """KV: a named value of an account; kind is one byte."""
     return _U32.pack(account_id) + kind + name
