@@ -22,6 +22,8 @@ SOURCE = Path(__file__).parents[2]
 ROOT = os.geteuid() == 0
 PORTS = (25, 81, 143, 465, 587, 993)
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mox]:
