@@ -92,7 +92,17 @@ DMARC_URIS: Final = 100  # report addresses of a record
 AUTHRES_FIELD: Final = 64 * KIB  # bytes of an Authentication-Results field
 AUTHRES_METHODS: Final = 200  # results in one field
 AUTHRES_PROPERTIES: Final = 100  # properties of one result
+AUTHRES_TEXT: Final = 300  # characters of a value, reason or comment we write
 PUBLIC_SUFFIX_CACHE: Final = 10_000  # domains whose organisational domain is remembered
+
+# Junk filter and reputation
+JUNK_TOKENS: Final = 20_000  # different words and runs of one message; bounds look-ups and rows
+JUNK_TOKEN: Final = 32 * KIB  # bytes of one, with its field name; longer ones are left out
+JUNK_TEXT: Final = 1 * MIB  # bytes of undecoded text of one message looked at; under 0.1 s of work
+JUNK_HEADER: Final = 32 * KIB  # bytes of field values looked at; a list of 500 addresses fits
+JUNK_COUNT: Final = (1 << 32) - 1  # messages counted for a word; 32 bits are stored
+REPUTATION_DKIM_DOMAINS: Final = 20  # signing domains of a message that are remembered; few have 3
+SUBJECTPASS_SUBJECT: Final = 64 * KIB  # bytes of a Subject searched for a token
 
 # Store
 KEYWORDS_PER_MAILBOX: Final = 1000  # then NO [LIMIT] and PERMANENTFLAGS without \*
