@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from mox.base.errors import Malformed
 
-_FIXED_BYTES: Final = 8
-_KEY_BYTES: Final = 16
+FIXED_BYTES: Final = 8
+KEY_BYTES: Final = 16
 _BLOCK: Final = 16
 
 
@@ -29,7 +29,7 @@ class TraceIds:
     __slots__ = ("_cipher", "_fixed")
 
     def __init__(self, key: bytes, fixed: bytes) -> None:
-        if len(key) != _KEY_BYTES or len(fixed) != _FIXED_BYTES:
+        if len(key) != KEY_BYTES or len(fixed) != FIXED_BYTES:
             raise ValueError("a key of 16 bytes and 8 fixed bytes are needed")
         self._fixed = fixed
         # One block, never two: there is no structure between blocks that ECB could show.
@@ -54,6 +54,6 @@ class TraceIds:
             raise BadTraceId
         decryptor = self._cipher.decryptor()
         plain = decryptor.update(block) + decryptor.finalize()
-        if plain[:_FIXED_BYTES] != self._fixed:
+        if plain[:FIXED_BYTES] != self._fixed:
             raise BadTraceId
-        return int.from_bytes(plain[_FIXED_BYTES:], "big")
+        return int.from_bytes(plain[FIXED_BYTES:], "big")

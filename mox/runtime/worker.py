@@ -38,11 +38,10 @@ from mox.runtime.accounts import Accounts
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.control import Control
 from mox.runtime.installation import (
-    RECEIVED_ID_FILE,
     SERVER_SECRET_FILE,
-    ReceivedIds,
     connection_ids,
     read_or_make,
+    read_or_make_trace_ids,
 )
 from mox.runtime.listeners import Bound, bind_places, places
 from mox.runtime.metricshttp import MetricsServer
@@ -164,7 +163,7 @@ class Worker:
 
     async def _shared(self, shard: Shard, accounts: Accounts, data: Path) -> Shared:
         clock = SystemClock()
-        key = await asyncio.to_thread(read_or_make, data / RECEIVED_ID_FILE, 24)
+        trace_ids = await asyncio.to_thread(read_or_make_trace_ids, data)
         secret = await asyncio.to_thread(read_or_make, data / SERVER_SECRET_FILE, 32)
         numbers = connection_ids(clock.now_ms())
         return Shared(
@@ -180,7 +179,7 @@ class Worker:
                 Window(86_400, self._limit(LOGIN_FAILURES_DAY)),
             ),
             next_number=partial(next, numbers),
-            make_id=ReceivedIds(key).make,
+            make_id=trace_ids.make,
             delays=self._options.delays,
             special_localparts=self._options.special_localparts,
             strict_names=not self._options.local,

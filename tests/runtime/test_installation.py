@@ -3,24 +3,15 @@ from pathlib import Path
 import pytest
 
 from mox.base.errors import Broken
-from mox.runtime.installation import ReceivedIds, read_or_make
-
-KEY = bytes(range(16)) + b"abcdefgh"
+from mox.runtime.installation import RECEIVED_ID_FILE, read_or_make, read_or_make_trace_ids
 
 
-def test_received_id_of_the_specification() -> None:
-    ids = ReceivedIds(KEY)
-    assert ids.make(12345) == "4xmoVLI_RQ4H9NiBdWGM_A"
-    assert ids.number("4xmoVLI_RQ4H9NiBdWGM_A") == 12345
-
-
-def test_ids_of_others_are_refused() -> None:
-    other = ReceivedIds(bytes(24)).make(1)
-    with pytest.raises(ValueError, match="another installation"):
-        ReceivedIds(KEY).number(other)
-    for text in ("", "x", "!" * 22, "A" * 40):
-        with pytest.raises(ValueError, match="Received"):
-            ReceivedIds(KEY).number(text)
+def test_ids_of_received_fields_can_be_read_after_a_restart(tmp_path: Path) -> None:
+    made = read_or_make_trace_ids(tmp_path).make(12345)
+    assert read_or_make_trace_ids(tmp_path).read(made) == 12345
+    (tmp_path / RECEIVED_ID_FILE).write_bytes(bytes(range(16)) + b"abcdefgh")
+    # The example of the specification.
+    assert read_or_make_trace_ids(tmp_path).make(12345) == "4xmoVLI_RQ4H9NiBdWGM_A"
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
