@@ -28,6 +28,7 @@ if os.environ.get("MOX_PURE_PYTHON"):
     from mox._speedups.reference import modseq as _modseq
     from mox._speedups.reference import search as _search
     from mox._speedups.reference import tokens as _tokens
+    from mox._speedups.reference import words as _words
 else:
     try:
         from mox._speedups import canonical as _canonical  # type: ignore[no-redef]
@@ -36,6 +37,7 @@ else:
         from mox._speedups import modseq as _modseq  # type: ignore[no-redef]
         from mox._speedups import search as _search  # type: ignore[no-redef]
         from mox._speedups import tokens as _tokens  # type: ignore[no-redef]
+        from mox._speedups import words as _words  # type: ignore[no-redef]
     except ImportError as error:
         raise ImportError("compiled modules missing; run: bash ci/build") from error
 
@@ -57,6 +59,11 @@ FETCH_SAVEDATE: Final[int] = _fetchlines.FETCH_SAVEDATE
 FETCH_RECENT: Final[int] = _fetchlines.FETCH_RECENT
 BodyCanonicalizer = _canonical.BodyCanonicalizer
 relax_header = _canonical.relax_header
+# runs of words, bits of what add_words takes
+WORDS_ONE: Final[int] = _words.ONE
+WORDS_TWO: Final[int] = _words.TWO
+WORDS_THREE: Final[int] = _words.THREE
+add_words = _words.add_words
 format_fetch = _fetchlines.format_fetch
 format_items = _fetchlines.format_items
 count_ranges = _modseq.count_ranges
@@ -100,6 +107,10 @@ __all__ = [
     "TOO_LARGE",
     "TokenError",
     "UNTERMINATED",
+    "WORDS_ONE",
+    "WORDS_THREE",
+    "WORDS_TWO",
+    "add_words",
     "compile_program",
     "count_ranges",
     "decode_ranges",
