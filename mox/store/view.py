@@ -59,11 +59,16 @@ class View:
 
     @property
     def modseq(self) -> int:
-        """HIGHESTMODSEQ this client may be told: never above what it knows."""
-        if self.told >= self.seen:
-            return self.seen
-        pending = self.columns.gone_between(self.limit, self.told, self.seen)
-        return min((self.columns.gone(slot) for slot in pending), default=self.seen + 1) - 1
+        """HIGHESTMODSEQ this client may be told: never above what it knows.
+
+        It is the mailbox's own (RFC 7162 §3.1.2.1), as STATUS has it: changes to other mailboxes
+        do not raise it.
+        """
+        known = self.seen
+        if self.told < known:
+            pending = self.columns.gone_between(self.limit, self.told, known)
+            known = min((self.columns.gone(slot) for slot in pending), default=known + 1) - 1
+        return min(known, self.mailbox.record.modseq)
 
     def own(self, modseq: int) -> None:
         """The session made this change set and tells its client itself."""

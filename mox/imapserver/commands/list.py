@@ -127,6 +127,17 @@ class _Names:
         """Names to be matched, sorted."""
         return sorted(self.selected | self.with_selected_below)
 
+    def needed(self, matching: list[str]) -> list[str]:
+        """Of matching names those that are selected, or stand for one below that is not among them.
+
+        Source  RFC 5258 §3: a name that does not exist must not be there for less; §3.5.
+        """
+        if not self.recursive:
+            return matching
+        hidden = self.selected.difference(matching)
+        standing = {parent for name in hidden for parent in _parents(name)}
+        return [name for name in matching if name in self.selected or name in standing]
+
     def attributes(self, name: str, arguments: _Arguments) -> list[bytes]:
         """Attributes of a name.    RFC 9051 §7.3.1."""
         found: list[bytes] = []
@@ -155,7 +166,7 @@ async def _list(session: Session, arguments: _Arguments) -> Done:
         await status.prepare(session, arguments.status_items)
     account = session.owner
     names = _Names(account, arguments.selection)
-    for name in await _matching(patterns, names.candidates()):
+    for name in names.needed(await _matching(patterns, names.candidates())):
         mailbox = account.by_name.get(name)
         if mailbox is None and name not in names.subscribed and not names.recursive:
             continue  # deleted while others had their turn

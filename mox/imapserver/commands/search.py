@@ -28,8 +28,12 @@ class _Arguments(msgspec.Struct, frozen=True, kw_only=True):
     program: Program
 
 
-def _parse(cursor: Cursor, _session: Session) -> _Arguments:
-    return _Arguments(returns=searchkey.returns(cursor), program=searchkey.program(cursor))
+def _parse(cursor: Cursor, session: Session) -> _Arguments:
+    returns, program = searchkey.returns(cursor), searchkey.program(cursor)
+    if program.charset is not None and b"UTF8=ACCEPT" in session.enabled:
+        # RFC 6855 §3: everything is UTF-8 then, whatever a label says.
+        raise Bad("no CHARSET after ENABLE UTF8=ACCEPT")
+    return _Arguments(returns=returns, program=program)
 
 
 async def _search(session: Session, arguments: _Arguments, *, uid: bool) -> Done:
