@@ -15,10 +15,9 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Final
 
-import idna
-
 from mox.base.errors import Malformed
 from mox.base.limits import SUBJECTPASS_SUBJECT
+from mox.dns.name import BadName, parse_domain
 from mox.message import header, mime
 from mox.message.address import Address
 from mox.message.buffer import Buffer
@@ -51,20 +50,13 @@ def new_key(choose: Callable[[Sequence[str]], str] = secrets.choice) -> str:
 
 
 def sender_of(author: Address) -> str:
-    """The address as it is hashed: local part as in the header, domain in Unicode form."""
-    host = author.host or b""
+    """The address as it is hashed: local part as in the header, domain in Unicode form.
+
+    Errors  BadName for a domain that is none.
+    """
     mailbox = (author.mailbox or b"").decode("utf-8", "surrogateescape")
-    return f"{mailbox}@{_unicode_domain(host.decode('utf-8', 'surrogateescape'))}"
-
-
-def _unicode_domain(host: str) -> str:
-    labels = []
-    for label in host.lower().split("."):
-        try:
-            labels.append(idna.ulabel(label) if label.startswith("xn--") else label)
-        except UnicodeError:  # idna.IDNAError is one; the label as it is says no less
-            labels.append(label)
-    return ".".join(labels)
+    host = (author.host or b"").decode("utf-8", "surrogateescape")
+    return f"{mailbox}@{parse_domain(host, lax=True).unicode}"
 
 
 def make(key: str, sender: str, now_s: int) -> str:
@@ -99,7 +91,7 @@ def verify(content: Buffer, key: str, *, period_s: int, now_s: int) -> Result:
         return Result.ABSENT
     try:
         sender = sender_of(from_address(block))
-    except BadFrom:
+    except (BadFrom, BadName):
         return Result.BAD_FROM
     return verify_token(found[1], key, sender, period_s=period_s, now_s=now_s)
 

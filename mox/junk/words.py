@@ -69,7 +69,9 @@ def _texts(content: Buffer, message: Part) -> Iterator[str]:
     left = JUNK_TEXT
     within: tuple[Part, ...] = ()
     inner = content  # what the offsets count in
-    for part, part_within in body.iter_text_parts(message):
+    for part, part_within in body.iter_leaves(message):
+        if not _counts_as_text(part):
+            continue
         if part_within is not within:  # neighbours share it, so each is decoded about once
             left -= sum(holder.body_size for holder in part_within)
             if left > 0:
@@ -79,3 +81,11 @@ def _texts(content: Buffer, message: Part) -> Iterator[str]:
         text = body.text_of(inner, Located(part, ()), left)
         left -= part.body_size
         yield html_to_text(text) if part.media_subtype == b"HTML" else text
+
+
+def _counts_as_text(part: Part) -> bool:
+    if part.is_text:
+        return True
+    # RFC 2045 §5.2: what names no type is best taken for text; readers do, so senders of junk may
+    unread = (part.media_type, part.media_subtype) == (b"APPLICATION", b"OCTET-STREAM")
+    return unread and "bad content-type" in (part.error or "")
