@@ -89,14 +89,22 @@ def _option(cursor: Cursor, known: frozenset[bytes]) -> bytes:
 
 
 def _compile(session: Session, reference: bytes, patterns: Iterable[bytes]) -> list[Pattern]:
-    """Patterns under the reference; those that match nothing are left out.    Errors: Bad."""
-    try:
-        base = decode_pattern(reference, utf8=session.utf8)
-        texts = [decode_pattern(raw, utf8=session.utf8) for raw in patterns]
-    except BadMailboxName as error:
-        raise Bad(error.public) from error
-    joined = [join(base, text) for text in texts if text]
-    return [Pattern(text) for text in joined if text is not None]
+    """Patterns under the reference; those that match nothing are left out.
+
+    Source  RFC 9051 §6.3.9: a pattern that is not accepted, here in broken modified UTF-7, gives
+            no LIST and is no error.
+    """
+    found = []
+    for raw in patterns:
+        try:
+            base = decode_pattern(reference, utf8=session.utf8)
+            text = decode_pattern(raw, utf8=session.utf8)
+        except BadMailboxName:
+            continue
+        joined = join(base, text) if text else None
+        if joined is not None:
+            found.append(Pattern(joined))
+    return found
 
 
 class _Names:
@@ -158,7 +166,6 @@ class _Names:
 async def _list(session: Session, arguments: _Arguments) -> Done:
     if not arguments.extended and not arguments.patterns[0]:
         # RFC 9051 §6.3.9: only the separator is asked for.
-        _compile(session, arguments.reference, ())
         session.write(b'* LIST (\\Noselect) "/" ""\r\n')
         return Done()
     patterns = _compile(session, arguments.reference, arguments.patterns)
