@@ -93,7 +93,7 @@ Part: TypeAlias = str | Expand
 
 def parse_macro_string(text: str) -> MacroString:
     """The value of an unknown modifier.    Errors: RecordError."""
-    return _parse(text, _LITERAL, _LETTERS)
+    return _parse(text, _LITERAL, _LETTERS)[0]
 
 
 def parse_explanation(text: str) -> MacroString:
@@ -101,16 +101,16 @@ def parse_explanation(text: str) -> MacroString:
 
     Errors  RecordError.
     """
-    return _parse(text, _EXPLAIN_LITERAL, _EXPLAIN_LETTERS)
+    return _parse(text, _EXPLAIN_LITERAL, _EXPLAIN_LETTERS)[0]
 
 
 def parse_domain_spec(text: str) -> MacroString:
     """A target name: it ends in a macro or in a top label behind a dot.    Errors: RecordError."""
-    found = _parse(text, _LITERAL, _LETTERS)
+    found, is_macro_last = _parse(text, _LITERAL, _LETTERS)
     if not found.parts:
         raise RecordError("empty domain in spf record")
     last = found.parts[-1]
-    if isinstance(last, Expand) or text.endswith(("%%", "%_", "%-")):
+    if isinstance(last, Expand) or is_macro_last:
         return found
     # domain-end = ( "." toplabel [ "." ] ) / macro-expand
     _, dot, label = last.removesuffix(".").rpartition(".")
@@ -119,12 +119,17 @@ def parse_domain_spec(text: str) -> MacroString:
     return found
 
 
-def _parse(text: str, literal: re.Pattern[str], letters: frozenset[str]) -> MacroString:
+def _parse(
+    text: str, literal: re.Pattern[str], letters: frozenset[str]
+) -> tuple[MacroString, bool]:
+    """The parts, and whether the last of the text is a macro-expand, which %% and the like are too."""
+    is_macro = False
     parts: list[Part] = []
     run: list[str] = []  # literal text since the last macro
     pos = 0
     while pos < len(text):
-        if text[pos] != "%":
+        is_macro = text[pos] == "%"
+        if not is_macro:
             found = literal.match(text, pos)
             if found is None:
                 raise RecordError("invalid character in spf record")
@@ -144,7 +149,7 @@ def _parse(text: str, literal: re.Pattern[str], letters: frozenset[str]) -> Macr
             pos = found.end()
     if run:
         parts.append("".join(run))
-    return MacroString(text, tuple(parts))
+    return MacroString(text, tuple(parts)), is_macro
 
 
 def _expand(found: re.Match[str], letters: frozenset[str]) -> Expand:
