@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from mox.base.limits import DKIM_SIGNATURES
@@ -312,20 +313,20 @@ def _compute(
         without_value(fields.raw(index)),
         without=index,
     )
-    if not is_signed_by(key, signature.value, signed):
+    if not is_signed_by(key, signature.value, hashlib.sha256(signed).digest()):
         return Status.FAIL, "signature does not verify"
     if bodies.digest(Canon(signature.body_canon)) != signature.body_hash:
         return Status.FAIL, "body hash does not match"
     return Status.PASS, ""
 
 
-def is_signed_by(key: PublicKey, value: bytes, data: bytes) -> bool:
-    """Whether the value is the key's signature over the SHA-256 of the data."""
+def is_signed_by(key: PublicKey, value: bytes, digest: bytes) -> bool:
+    """Whether the value is the key's signature over data with this SHA-256."""
     try:
         if isinstance(key, Ed25519PublicKey):
-            key.verify(value, hashlib.sha256(data).digest())  # RFC 8463 §3
+            key.verify(value, digest)  # RFC 8463 §3
         else:
-            key.verify(value, data, PKCS1v15(), SHA256())  # RFC 8017 §8.2.2
+            key.verify(value, digest, PKCS1v15(), Prehashed(SHA256()))  # RFC 8017 §8.2.2
     except InvalidSignature:
         return False
     return True
