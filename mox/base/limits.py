@@ -98,8 +98,8 @@ PUBLIC_SUFFIX_CACHE: Final = 10_000  # domains whose organisational domain is re
 # Junk filter and reputation
 JUNK_TOKENS: Final = 20_000  # different words and runs of one message; bounds look-ups and rows
 JUNK_TOKEN: Final = 32 * KIB  # bytes of one, with its field name; longer ones are left out
-JUNK_TEXT: Final = 1 * MIB  # bytes of undecoded text of one message looked at; under 0.1 s of work
-JUNK_HEADER: Final = 32 * KIB  # bytes of field values looked at; a list of 500 addresses fits
+JUNK_TEXT: Final = 512 * KIB  # bytes of undecoded text looked at; 20 ms of work, at worst 0.2 s
+JUNK_HEADER: Final = 32 * KIB  # bytes of field values counted; a list of 500 addresses fits
 JUNK_COUNT: Final = (1 << 32) - 1  # messages counted for a word; 32 bits are stored
 REPUTATION_DKIM_DOMAINS: Final = 20  # signing domains of a message that are remembered; few have 3
 SUBJECTPASS_SUBJECT: Final = 64 * KIB  # bytes of a Subject searched for a token

@@ -6,8 +6,15 @@ rules of words are in ``mox._speedups.reference.words``; limits.JUNK_* bound the
 
 from collections.abc import Iterator
 
-from mox._speedups import add_words
-from mox.base.limits import HEADER_PARSE, JUNK_HEADER, JUNK_TEXT, JUNK_TOKEN, JUNK_TOKENS
+from mox._speedups import add_words, scan_header
+from mox.base.limits import (
+    HEADER_FIELDS,
+    HEADER_PARSE,
+    JUNK_HEADER,
+    JUNK_TEXT,
+    JUNK_TOKEN,
+    JUNK_TOKENS,
+)
 from mox.junk.htmltext import html_to_text
 from mox.message import body, encodedword, header
 from mox.message.buffer import Buffer
@@ -25,6 +32,7 @@ _FIELDS = (
     b"Cc",
     b"Bcc",
 )
+_LOWER_FIELDS = frozenset(name.lower() for name in _FIELDS)
 
 
 def text_words(text: str, grams: int) -> set[bytes]:
@@ -52,16 +60,20 @@ def message_words(content: Buffer, message: Part, grams: int) -> set[bytes]:
 
 def _field_values(content: Buffer, message: Part) -> Iterator[tuple[bytes, str]]:
     """The fields that count, as text: encoded words are words (RFC 2047)."""
-    start = message.header_offset
-    block = bytes(content[start : min(message.body_offset, start + HEADER_PARSE)])
-    values = header.values_of(block, _FIELDS)
+    start, end = message.header_offset, message.body_offset
+    parse_end = min(end, start + HEADER_PARSE)
+    values: dict[bytes, list[tuple[int, int]]] = {}
+    fields = scan_header(content, start, end, parse_end, HEADER_FIELDS, (), _LOWER_FIELDS)[0]
+    for name, _, value, value_end in fields:
+        values.setdefault(name, []).append((value, value_end))
     left = JUNK_HEADER
     for name in _FIELDS:
-        for value in values.get(name.lower(), ()):
+        for value, value_end in values.get(name.lower(), ()):
             if left <= 0:
                 return
-            yield name + b":", encodedword.decode(value[:left])
-            left -= len(value)
+            raw = bytes(content[value : min(value_end, value + left)])
+            yield name + b":", encodedword.decode(header.unfold(raw))
+            left -= len(raw)
 
 
 def _texts(content: Buffer, message: Part) -> Iterator[str]:

@@ -127,10 +127,10 @@ def test_content_is_good_up_to_the_threshold() -> None:
 
 @pytest.mark.parametrize("why", [{"suspicious": True}, {"tls": False}, {"addressed": False}])
 def test_one_doubt_makes_it_strict(why: dict[str, bool]) -> None:
-    assert weigh(0.4, **why) == (False, True)  # type: ignore[arg-type]
-    assert weigh(0.25, **why) == (True, True)  # type: ignore[arg-type]
+    assert weigh(0.4, **why) == (False, True)
+    assert weigh(0.25, **why) == (True, True)
     # a lower threshold stays
-    assert weigh(0.22, threshold=0.2, **why) == (False, False)  # type: ignore[arg-type]
+    assert weigh(0.22, threshold=0.2, **why) == (False, False)
 
 
 def test_a_filter_that_knows_little_accepts_unless_suspicious() -> None:

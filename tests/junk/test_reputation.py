@@ -258,10 +258,11 @@ def test_networks_need_more_messages() -> None:
         # the region is not asked where the network is known
         past.had(at_ip("1.2.9.5", "1.2.9.0", "1.2.0.0"), "N" * 20)
         assert past.of(at_ip("1.2.3.4", "1.2.3.0", "1.2.0.0")) == expected
+    region = Past()
     for flags, conclusive in (("N" * 9, False), ("N" * 10, True)):
-        past = Past().had(at_ip("1.2.3.5", "1.2.3.0", "1.2.0.0"), flags)
-        assert past.of(at_ip("1.2.9.9", "1.2.9.0", "1.2.0.0")) == (False, conclusive, "ip3")
-    assert past.of(at_ip("9.9.9.9", "9.9.9.0", "9.9.0.0")) == NOTHING
+        region = Past().had(at_ip("1.2.3.5", "1.2.3.0", "1.2.0.0"), flags)
+        assert region.of(at_ip("1.2.9.9", "1.2.9.0", "1.2.0.0")) == (False, conclusive, "ip3")
+    assert region.of(at_ip("9.9.9.9", "9.9.9.0", "9.9.0.0")) == NOTHING
 
 
 def test_old_votes_of_addresses_do_not_count() -> None:

@@ -146,3 +146,14 @@ def test_text_of_html(html: str, text: str) -> None:
 )
 def test_hostile_html_takes_linear_time(unit: str) -> None:
     assert len(html_to_text(unit * (50_000 // len(unit)))) <= 50_000
+
+
+def test_very_many_fields_are_read_in_part() -> None:
+    message = b"Subject: first\r\n" + b"To:\r\n" * 100_000 + b"Cc: unread\r\n\r\nbody"
+    assert words_of(message) == {"Subject:first", "body"}
+
+
+@pytest.mark.rfc("2045 §5.2")
+def test_a_type_that_cannot_be_read_hides_nothing() -> None:
+    assert body_of(b"Content-Type: something", b"plain words") == {"plain", "words"}
+    assert body_of(b"Content-Type: image/png; name=a b", b"plain words") == set()

@@ -78,10 +78,10 @@ def test_add_words_is_the_twin(
     assert len(by_c) <= max(most, 1)
 
 
-@pytest.mark.parametrize("start", range(0, 0x30000, 0x6000))
+@pytest.mark.parametrize("start", range(0, 0x20000, 0x2000))
 def test_every_character_means_the_same(start: int) -> None:
     # each between letters, so that one that ends a word shows
-    text = "\n".join(f"abz{chr(code)}oma" for code in range(start, start + 0x6000))
+    text = "\n".join(f"abz{chr(code)}oma" for code in range(start, start + 0x2000))
     by_c: set[bytes] = set()
     by_py: set[bytes] = set()
     compiled.add_words(text, b"", 1, 100, 1 << 20, by_c)
