@@ -1,4 +1,4 @@
-"""DKIM: any message and any key record give results; canonical forms are those of the twins."""
+"""DKIM and ARC: any message and any key record give results; canonical forms are those of the twins."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import contextlib
 from mox._speedups import BodyCanonicalizer, relax_header
 from mox._speedups.reference import canonical as plain
 from mox.dns.zones import Zones
+from mox.mailauth.arc import verify as arc
 from mox.mailauth.dkim import report
 from mox.mailauth.dkim.keyrecord import BadKey, BadRecord, format_record, load_key, parse_record
 from mox.mailauth.dkim.signature import parse_signature
@@ -19,7 +20,13 @@ _SIGNATURE = (
     b"v=1; a=rsa-sha256; c=relaxed; d=x.example; s=s; h=from:subject;\r\n"
     b" bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=; b=YWJj"
 )
+_CHAIN = (
+    b"ARC-Seal: i=1; cv=none; a=rsa-sha256; d=x.example; s=s; b=YWJj\r\nARC-Message-Signature: i=1;"
+    + _SIGNATURE
+    + b"\r\nARC-Authentication-Results: i=1; h; spf=pass smtp.mailfrom=a@b\r\nFrom: a@b\r\n\r\nx\r\n"
+)
 SEEDS = (
+    _CHAIN,
     b"DKIM-Signature: " + _SIGNATURE + b"\r\nFrom: a@x.example\r\nSubject: x\r\n\r\n a  b \r\n\r\n",
     _SIGNATURE + b"; t=1; x=2; i=@x.example; q=dns/txt; l=3",
     b"v=DKIM1; k=ed25519; h=sha256; t=y:s; s=email; n=x; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
@@ -31,9 +38,11 @@ def run(data: bytes) -> None:
     """As a message, as a field's value, as a key record, as a body in two pieces."""
     resolver = Zones({"s._domainkey.x.example": {"TXT": [data]}})
     results = asyncio.run(verify(resolver, data, now_s=0, suffixes=_SUFFIXES))
-    if any(one.status is Status.PASS for one in results):
+    chain = asyncio.run(arc.verify(resolver, data))
+    if chain.status is arc.Status.PASS or any(one.status is Status.PASS for one in results):
         raise AssertionError("a signature was forged")
-    field = format_field(AuthResults(host="h", methods=report.methods(results)))
+    methods = (*report.methods(results), arc.method(chain))
+    field = format_field(AuthResults(host="h", methods=methods))
     if field.count(b"\n") != field.count(b"\r\n\t") + 1:
         raise AssertionError("a line of the field belongs to nobody")
     _values(data)
