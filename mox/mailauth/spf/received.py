@@ -12,7 +12,7 @@ _DOT_ATOM: Final = re.compile(
 )
 _UNSAFE: Final = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]|[\ud800-\udfff\u2028\u2029]")
 _PROBLEM: Final = 60  # characters that are kept; the line stays near 78 (RFC 5322 §2.1.1)
-_VALUE: Final = 400  # characters; the longest address fits, and a line ends before 998
+_VALUE: Final = 400  # bytes; the longest address fits, and a line of escapes ends before 998
 
 
 def format_received_spf(result: Result, *, receiver: str) -> bytes:
@@ -45,12 +45,17 @@ def format_received_spf(result: Result, *, receiver: str) -> bytes:
 
 
 def _comment(text: str) -> str:
-    return re.sub(r"[()\\ ]", "?", _UNSAFE.sub("?", text[:_VALUE]))
+    return re.sub(r"[()\\ ]", "?", _safe(text))
+
+
+def _safe(text: str) -> str:
+    text = _UNSAFE.sub("?", text[:_VALUE])
+    return text.encode()[:_VALUE].decode("utf-8", "ignore")
 
 
 def _quote(value: str) -> str:
     """A dot-atom as it is, else a quoted string; characters that could end the field are replaced."""
-    value = _UNSAFE.sub("?", value[:_VALUE])
+    value = _safe(value)
     if _DOT_ATOM.fullmatch(value):
         return value
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -8,11 +8,12 @@ A record is checked as a whole before anything is evaluated (RFC 7208 §4.6).
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
-from mox.base.limits import SPF_RECORD
+from mox.base.limits import SPF_PARSED, SPF_PARSED_RECORD, SPF_RECORD
 from mox.mailauth.spf.errors import RecordError
 from mox.mailauth.spf.macro import MacroString, parse_domain_spec, parse_macro_string
 
@@ -67,6 +68,10 @@ def is_record(text: bytes) -> bool:
 
 def parse(text: bytes) -> Record:
     """A record with its version.    Errors: RecordError."""
+    return _parse_again(text) if len(text) <= SPF_PARSED_RECORD else _parse(text)
+
+
+def _parse(text: bytes) -> Record:
     if not is_record(text):
         raise RecordError("not an spf record")
     if len(text) > SPF_RECORD:
@@ -97,6 +102,10 @@ def parse(text: bytes) -> Record:
         explanation=modifiers.get("exp"),
         unknown=tuple(unknown),
     )
+
+
+# The records of a few large providers are met again and again; they are immutable.
+_parse_again = lru_cache(SPF_PARSED)(_parse)
 
 
 def _mechanism(term: str) -> Mechanism:

@@ -400,7 +400,7 @@ async def test_received_spf_cannot_be_written_by_a_stranger() -> None:
     result = await check(
         Zones({}, temporary=["a.example"]),
         localpart='x"\r\nEvil: yes\\',
-        helo="(\r\n\r\nbody)\u2028" + "y" * 2000,
+        helo="(\r\n\r\nbody)\u2028\ud800" + "\U0001f600" * 2000,
     )
     field = format_received_spf(result, receiver="me.example")
     assert result.status is Status.TEMPERROR
@@ -408,7 +408,7 @@ async def test_received_spf_cannot_be_written_by_a_stranger() -> None:
     assert lines.pop() == ""
     assert lines[0].startswith("Received-SPF: temperror (domain a.example) client-ip=192.0.2.1;")
     assert all(line.startswith("\t") for line in lines[1:])
-    assert all(len(line) < 998 for line in lines)
+    assert all(len(line.encode()) < 998 for line in lines)
     assert 'problem="a.example: temporary name lookup error";' in field.decode()
     assert "\u2028" not in field.decode()
 
