@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from mmap import mmap
+from typing import final
 
+@final
 class BodyCanonicalizer:
     def __init__(self, relaxed: bool, update: Callable[[bytes], object]) -> None: ...
     def feed(self, data: bytes | bytearray | mmap | memoryview) -> None: ...

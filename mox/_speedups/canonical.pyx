@@ -7,6 +7,7 @@
 # Cost    one pass; runs are copied; the loop runs without the GIL.
 # Twin    reference/canonical.py        Benchmark  benchmarks/micro/bench_canonical.py
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint64_t
@@ -113,6 +114,7 @@ cdef void fill(
     step.full = False
 
 
+@cython.final
 cdef class BodyCanonicalizer:
     """The canonical form of one body.    RFC 6376 §3.4.3, §3.4.4.
 

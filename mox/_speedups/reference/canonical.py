@@ -13,11 +13,13 @@ A line of a body ends with CRLF; a CR or LF alone is data.  This twin keeps the 
 import re
 from collections.abc import Callable
 from mmap import mmap
+from typing import final
 
 _SPACES = re.compile(rb"[ \t]+")
 _LINE_END = re.compile(rb"\r?\n")
 
 
+@final
 class BodyCanonicalizer:
     """The canonical form of one body; see canonical.pyx."""
 

@@ -170,7 +170,10 @@ class Verification:
         self._bodies.feed(data)
 
     async def results(self, resolver: Resolver) -> list[Result]:
-        """A result per signature, from the top; call it once, after the whole body was fed."""
+        """A result per signature, from the top; call it once, after the whole body was fed.
+
+        A header section that cannot be judged gives one result ``none`` with the reason.
+        """
         self.prefetch(resolver)
         answers = {name: await look_up_key(resolver, name) for name in self.names}
         return self.judge(answers)
@@ -178,6 +181,8 @@ class Verification:
     def judge(self, answers: dict[str, KeyAnswer]) -> list[Result]:
         """The same with the answers at hand, one for each of ``names``."""
         self._bodies.finish()
+        if self.fault:
+            return [Result(status=Status.NONE, reason=self.fault)]
         results: list[Result] = []
         for one in self._candidates:
             if one.result is not None:
@@ -196,13 +201,8 @@ async def verify(
     suffixes: PublicSuffixes,
     is_utf8: bool = False,
 ) -> list[Result]:
-    """The results of all signatures of a message, from the top; empty where there are none.
-
-    A header section that cannot be judged gives one result ``none`` with the reason.
-    """
+    """The results of all signatures of a message at hand; empty where there are none."""
     verification = Verification(message, now_s=now_s, suffixes=suffixes, is_utf8=is_utf8)
-    if verification.fault:
-        return [Result(status=Status.NONE, reason=verification.fault)]
     verification.prefetch(resolver)
     if verification.needs_body:
         for start in range(verification.body_offset, len(message), _PIECE):

@@ -3,15 +3,19 @@
 import base64
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mox.mailauth.dkim.keyrecord import (
+    BadKey,
     BadRecord,
     KeyRecord,
     choose_record,
     format_record,
+    load_key,
     parse_record,
+    record_of,
 )
 from mox.mailauth.dkim.signature import (
     Signature,
@@ -216,6 +220,17 @@ def test_key_records_are_written_and_read() -> None:
 def test_no_key_records(record: bytes) -> None:
     with pytest.raises(BadRecord):
         parse_record(record)
+
+
+@pytest.mark.rfc("8301 §3.2")
+@pytest.mark.parametrize(("bits", "is_good"), [(1024, True), (8192, True), (8193, False)])
+def test_sizes_of_rsa_keys(bits: int, is_good: bool) -> None:
+    record = record_of(RSAPublicNumbers(65_537, (1 << (bits - 1)) + 1).public_key())
+    if is_good:
+        assert isinstance(load_key(record), RSAPublicKey)
+        return
+    with pytest.raises(BadKey, match="8193"):
+        load_key(record)
 
 
 def test_one_of_many_texts_is_the_key() -> None:
