@@ -30,10 +30,14 @@ class State(Flag):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The tagged OK: what stands in brackets, and the text for people."""
+    """The tagged OK: what stands in brackets, and the text for people.
+
+    ``frees_expunges``: they may be told, though the command holds them otherwise.
+    """
 
     code: bytes | None = None
     text: str = ""
+    frees_expunges: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,7 +145,8 @@ async def _run(session: Session, received: Received) -> None:
             session.write(b"* BYE [ALERT] too much data\r\n")
             session.ended = True
         if command is not None and command.tells_news:
-            await write_news(session, expunge=not command.holds_expunges)
+            freed = isinstance(done, Done) and done.frees_expunges
+            await write_news(session, expunge=freed or not command.holds_expunges)
         if isinstance(done, Done):
             code = b"[%b] " % done.code if done.code else b""
             text = wire_text(done.text) if done.text else received.name.lower() + b" done"

@@ -54,9 +54,11 @@ async def _search(session: Session, arguments: _Arguments, *, uid: bool) -> Done
         _write_esearch(session, arguments, found, uid=uid)
     else:
         await _write_search(session, arguments.program, found, uid=uid)
+    # RFC 7162 §3.2.10.2: a UID SEARCH with sequence numbers holds expunges as a SEARCH does.
+    free = uid and not arguments.program.sequence_numbers
     if view.split_gone(found)[1]:
-        return Done(codes.EXPUNGEISSUED, "some of these messages were expunged")
-    return Done()
+        return Done(codes.EXPUNGEISSUED, "some of these messages were expunged", free)
+    return Done(frees_expunges=free)
 
 
 async def _run(session: Session, arguments: _Arguments) -> "array[int]":
@@ -147,5 +149,6 @@ COMMANDS: tuple[AnyCommand, ...] = (
         states=State.SELECTED,
         parse=_parse,
         run=partial(_search, uid=True),
+        holds_expunges=True,
     ),
 )
