@@ -4,11 +4,11 @@ Laws  The event loop orders changes: between looking at state and staging a chan
       await.  Nothing is told to others before it is synced.  No network write happens in here.
 """
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from mox.base.clock import Clock
 from mox.base.ids import AccountId, MailboxId
+from mox.base.log import get_logger
 from mox.base.mailboxname import normalise_mailbox_name
 from mox.store.changes import ChangeSet, Feed, ListChange
 from mox.store.commit import Committer
@@ -21,6 +21,8 @@ from mox.store.view import View
 
 if TYPE_CHECKING:
     from mox.store.shard import Shard
+
+log = get_logger("store")
 
 
 class Account:
@@ -72,22 +74,17 @@ class Account:
 
     async def open_view(self, mailbox: Mailbox, *, read_only: bool) -> View:
         """A new view of a mailbox.    Errors: MailboxMissing when it was deleted meanwhile."""
-        columns = await mailbox.load()
-        mailbox.pins += 1
-        try:
+        mailbox.check()
+        with mailbox.pinned():
+            columns = await mailbox.load()
             await self.settle()
-        finally:
-            mailbox.pins -= 1
-        if mailbox.deleted:
-            raise MailboxMissing
-        if mailbox.columns is not columns:
-            return await self.open_view(mailbox, read_only=read_only)
+        mailbox.check()
         return View(mailbox, columns, read_only=read_only)
 
     def claim_recent(self, view: View) -> None:
         """The first read-write session sees new messages as ``\\Recent`` (RFC 3501 §2.3.2)."""
         record = view.mailbox.record
-        if view.read_only or record.first_recent >= record.uidnext:
+        if view.read_only or view.mailbox.deleted or record.first_recent >= record.uidnext:
             return
         known = view.highest_uid() + 1
         if known > record.first_recent:
@@ -115,7 +112,11 @@ class Account:
             if feed is not origin:
                 for change in list_changes:
                     feed.push(change)
-            feed.wake()
+            try:
+                feed.wake()
+            except Exception as error:
+                # A session that cannot be woken must not keep the others asleep.
+                log.error("store.not_woken", error, account=self.name)
 
     def new_file(self) -> int:
         """The next content id; becomes durable with the next change set."""
@@ -156,13 +157,6 @@ class Account:
         change.touch(mailbox)
         change.log(mailbox, [], "created", name)
         return mailbox
-
-    async def close(self) -> None:
-        """Wait for what was staged."""
-        for mailbox in self.mailboxes.values():
-            mailbox.compact()
-        await asyncio.sleep(0)
-        await self.settle()
 
 
 def load_account(shard: "Shard", account_id: AccountId) -> Account:

@@ -109,6 +109,12 @@ class Committer:
         return future
 
     async def _run(self) -> None:
+        try:
+            await self._commit_groups()
+        except Exception as error:
+            self._stop(error)
+
+    async def _commit_groups(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             while not self._pending and self._sync_wanted <= self._synced:
@@ -119,11 +125,7 @@ class Committer:
             group = [self._pending.popleft() for _ in range(min(len(self._pending), COMMIT_GROUP))]
             last = group[-1][0] if group else self._written
             self._unsynced.extend((ticket, call) for ticket, _, call in group if call is not None)
-            try:
-                synced = await loop.run_in_executor(self._thread, self._commit, group)
-            except Exception as error:
-                self._stop(error)
-                return
+            synced = await loop.run_in_executor(self._thread, self._commit, group)
             self._written = last
             _wake(self._write_waiters, last)
             if synced:

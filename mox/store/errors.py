@@ -72,7 +72,7 @@ class MessageGone(Refused):
 
 
 class UidExhausted(Refused):
-    """The mailbox has given out all 2^32-1 UIDs."""
+    """The mailbox has given out all UIDs of 32 bits."""
 
     default: ClassVar[str] = "mailbox has no UIDs left"
 

@@ -34,7 +34,7 @@ class FlagsChanged(msgspec.Struct, frozen=True, kw_only=True):
     modseq: int  # 0: nothing changed
     changed: "array[int]"  # slots that really changed
     failed: "array[int]"  # slots left alone because they changed since
-    ticket: int  # wait for it as the protocol promises
+    ticket: int  # wait for it as the protocol promises, also where another session's change did it
 
 
 def change_flags(
@@ -56,6 +56,7 @@ def change_flags(
     columns = mailbox.columns
     if mailbox.deleted or columns is None:
         raise MailboxMissing
+    account.check_open()
     failed = array("I")
     if unchanged_since is not None:
         passed = array("I")
@@ -63,7 +64,7 @@ def change_flags(
             (failed if columns.modseq(slot) > unchanged_since else passed).append(slot)
         slots = passed
     if not slots:
-        return FlagsChanged(modseq=0, changed=array("I"), failed=failed, ticket=0)
+        return FlagsChanged(modseq=0, changed=array("I"), failed=failed, ticket=account.ticket)
     known = len(mailbox.record.keywords)
     # Only messages that pass may bring keywords into the mailbox's list.
     mask = (
@@ -73,7 +74,7 @@ def change_flags(
         columns, slots, _masks(how, flags), _masks(how, mask)
     )
     if not changed and len(mailbox.record.keywords) == known:
-        return FlagsChanged(modseq=0, changed=array("I"), failed=failed, ticket=0)
+        return FlagsChanged(modseq=0, changed=array("I"), failed=failed, ticket=account.ticket)
     change = ChangeSet(account, origin)
     before = columns.counts()
     set_flags, modseq = columns.set_flags, change.modseq

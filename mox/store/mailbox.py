@@ -2,6 +2,8 @@
 
 import asyncio
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ from mox.base import flags as flagbits
 from mox.base.ids import MailboxId
 from mox.base.limits import KEYWORDS_PER_MAILBOX
 from mox.store.engine.base import Family
-from mox.store.errors import KeywordLimit
+from mox.store.errors import DataDamaged, KeywordLimit, MailboxMissing
 from mox.store.layout import keys
 from mox.store.layout.rows import MailboxRecord
 
@@ -47,19 +49,39 @@ class Mailbox:
         """Its name as kept."""
         return self.record.name
 
+    def check(self) -> None:
+        """Errors: MailboxMissing when it was deleted."""
+        if self.deleted:
+            raise MailboxMissing
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Meanwhile slots keep their numbers, and loaded columns stay."""
+        self.pins += 1
+        try:
+            yield
+        finally:
+            self.pins -= 1
+
     async def load(self) -> Columns:
-        """The columns, read from the index when they are not in memory."""
+        """The columns, read from the index when they are not in memory.
+
+        Pin the mailbox before, or they may be dropped again.    Errors: DataDamaged.
+        """
         self.account.shard.touch(self)
         if self.columns is not None:
             return self.columns
-        loading = self._loading
-        if loading is None:
-            loading = self._loading = asyncio.ensure_future(self._load())
-        try:
-            return await asyncio.shield(loading)
-        finally:
-            if loading.done() and self._loading is loading:
-                self._loading = None
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(self._load())
+            self._loading.add_done_callback(self._end_loading)
+        return await asyncio.shield(self._loading)
+
+    def _end_loading(self, loading: "asyncio.Future[Columns]") -> None:
+        # However it ended, and whether or not somebody still waits for it.
+        self._loading = None
+        self._backlog.clear()
+        if not loading.cancelled():
+            loading.exception()
 
     async def _load(self) -> Columns:
         account = self.account
@@ -71,14 +93,16 @@ class Mailbox:
 
         def read() -> None:
             found = account.shard.engine.scan(Family.ROW, start, stop)
-            while slice_ := [value for _, value in islice(found, LOAD_SLICE)]:
-                columns.load(slice_)
+            try:
+                while slice_ := [value for _, value in islice(found, LOAD_SLICE)]:
+                    columns.load(slice_)
+            except ValueError as error:
+                raise DataDamaged(f"a message row is damaged: {error}", cause=error) from error
 
         await account.shard.in_thread(read)
         for slot in self._backlog:
             if slot[0] >= end:
                 columns.append(*slot)
-        self._backlog.clear()
         self.columns = columns
         account.shard.touch(self)
         return columns
@@ -167,16 +191,17 @@ class Mailbox:
     def compact(self) -> None:
         """Drop slots that no view needs any more, where that is cheap or worth it."""
         columns = self.columns
-        if columns is None or not columns.gone_count or self.pins:
+        if columns is None or not columns.gone_count:
             return
+        self.account.shard.eraser.wake(self)
         slots, gone = len(columns), columns.gone_count
-        if slots > COMPACT_TAIL and gone * COMPACT_SHARE < slots and self.views:
+        dear = slots > COMPACT_TAIL and gone * COMPACT_SHARE < slots
+        if self.pins or (dear and self.views):
             return
         removed = columns.compact(self.told_floor())
         if removed:
             for view in self.views:
                 view.shift(removed)
-        self.account.shard.eraser.wake(self)
 
     def drop_columns(self) -> bool:
         """Free the columns when nobody needs them; False when somebody does."""

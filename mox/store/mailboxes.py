@@ -4,8 +4,6 @@ Source  RFC 9051 §6.3.4-6.3.7; spec of the account store sections 4 and 19.  A 
 without its parents.  Every call returns once the change is durable.
 """
 
-from array import array
-
 from mox.base.mailboxname import INBOX
 from mox.store.account import Account
 from mox.store.changes import ChangeSet, Feed, ListChange
@@ -19,7 +17,7 @@ from mox.store.errors import (
 )
 from mox.store.layout import keys
 from mox.store.mailbox import Mailbox
-from mox.store.messages import copy, expunge_all_in
+from mox.store.messages import check_copy, copy_in, expunge_all_in
 
 SPECIAL_USES = ("Archive", "Drafts", "Junk", "Sent", "Trash")
 
@@ -81,24 +79,26 @@ async def delete(account: Account, name: str, *, origin: Feed | None = None) -> 
     mailbox = account.mailbox(name)
     if mailbox.name == INBOX:
         raise MailboxNameInvalid("Inbox cannot be deleted")
-    await mailbox.load()
-    if mailbox.deleted:
-        raise MailboxMissing
-    if _children(account, mailbox.name):
-        raise MailboxHasChildren
-    change = ChangeSet(account, origin)
-    expunge_all_in(change, mailbox, "expunged")
-    mailbox.deleted = True
-    del account.mailboxes[mailbox.id]
-    del account.by_name[mailbox.name]
-    change.touch(mailbox)
-    change.log(mailbox, [], "deleted", mailbox.name)
-    # Nobody can ask for its history any more.
-    first = keys.vanished(account.id, mailbox.id, 0)
-    change.batch.delete_range(Family.VANISHED, first, keys.vanished(account.id, mailbox.id + 1, 0))
-    change.tell(ListChange(kind="removed", name=mailbox.name))
-    account.shard.keep_deleted(mailbox)
-    await account.committer.synced(change.stage())
+    with mailbox.pinned():
+        await mailbox.load()
+        if account.mailbox(name) is not mailbox:
+            raise MailboxMissing  # renamed or deleted meanwhile
+        if _children(account, mailbox.name):
+            raise MailboxHasChildren
+        change = ChangeSet(account, origin)
+        expunge_all_in(change, mailbox, "expunged")
+        mailbox.deleted = True
+        del account.mailboxes[mailbox.id]
+        del account.by_name[mailbox.name]
+        change.touch(mailbox)
+        change.log(mailbox, [], "deleted", mailbox.name)
+        # Nobody can ask for its history any more.
+        history = keys.vanished_range(account.id, mailbox.id)
+        change.batch.delete_range(Family.VANISHED, *history)
+        change.tell(ListChange(kind="removed", name=mailbox.name))
+        account.shard.deleted(mailbox)
+        ticket = change.stage()
+    await account.committer.synced(ticket)
     mailbox.compact()
     account.shard.eraser.wake(mailbox)
 
@@ -149,7 +149,9 @@ async def subscribe(account: Account, name: str, *, origin: Feed | None = None) 
     """Subscribe to a name that need not exist.    Errors: MailboxNameInvalid."""
     name = account.normalise(name)
     if name in account.subscriptions:
+        await account.settle()  # another session may have made it just now
         return
+    account.check_open()
     batch = Batch()
     _subscribe_in(account, batch, name)
     await _tell_after(account, batch, ListChange(kind="subscribed", name=name), origin)
@@ -159,8 +161,10 @@ async def unsubscribe(account: Account, name: str, *, origin: Feed | None = None
     """End a subscription.    Errors: MailboxMissing when there is neither one nor a mailbox."""
     name = account.normalise(name)
     if name not in account.subscriptions:
+        await account.settle()  # another session may have ended it just now
         account.mailbox(name)
         return
+    account.check_open()
     account.subscriptions.discard(name)
     batch = Batch()
     batch.delete(Family.KV, keys.setting(account.id, keys.SUBSCRIPTION, name.encode()))
@@ -170,16 +174,21 @@ async def unsubscribe(account: Account, name: str, *, origin: Feed | None = None
 async def _rename_inbox(
     account: Account, inbox: Mailbox, new: str, origin: Feed | None
 ) -> list[tuple[str, str]]:
-    made = await create(account, new, origin=origin)
-    target = made[-1]
-    columns = await inbox.load()
-    inbox.pins += 1
-    try:
-        slots = array("I", (slot for slot in range(len(columns)) if not columns.gone(slot)))
+    with inbox.pinned():
+        columns = await inbox.load()
+        if new in account.by_name:
+            raise MailboxExists
+        change = ChangeSet(account, origin)
+        made = _add_with_parents(account, change, new)
+        for mailbox in made:
+            change.tell(ListChange(kind="added", name=mailbox.name))
+        slots = columns.visible_slots(len(columns), change.modseq)
         if slots:
-            await copy(account, inbox, slots, target, origin=origin, move=True)
-    finally:
-        inbox.pins -= 1
+            # As many keywords as Inbox has fit, and as many UIDs.
+            check_copy(inbox, slots, made[-1])
+            copy_in(change, inbox, slots, made[-1], move=True)
+        ticket = change.stage()
+    await account.committer.synced(ticket)
     return [(INBOX, new)]
 
 

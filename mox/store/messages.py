@@ -78,6 +78,7 @@ def _add_stored(
     account: Account, mailbox: Mailbox, stored: list[_Stored], origin: Feed | None
 ) -> tuple[ChangeSet, Ranges]:
     """From here to staging there is no await; what can fail comes before the first change."""
+    account.check_open()
     if mailbox.deleted:
         raise MailboxMissing
     account.check_quota(sum(item.location.length for item in stored))
@@ -163,13 +164,36 @@ async def copy(
         raise MailboxMissing
     columns = source.columns
     assert columns is not None
+    account.check_open()
     if not move:
         account.check_quota(sum(columns.size(slot) for slot in slots))
-    _check_uids(target, len(slots))
-    names = _all_keywords(source, columns, slots)
-    target.ensure_keywords(names)
-    translate = _Translation(source, target)
+    check_copy(source, slots, target)
     change = ChangeSet(account, origin)
+    uids = copy_in(change, source, slots, target, move=move)
+    await account.committer.synced(change.stage())
+    return Added(
+        uidvalidity=target.record.uidvalidity,
+        uids=uids,
+        modseq=change.modseq,
+        source_uids=columns.uid_ranges(slots),
+    )
+
+
+def check_copy(source: Mailbox, slots: "array[int]", target: Mailbox) -> None:
+    """Errors: UidExhausted, KeywordLimit; else the target knows the keywords from here on."""
+    columns = source.columns
+    assert columns is not None
+    _check_uids(target, len(slots))
+    target.ensure_keywords(_all_keywords(source, columns, slots))
+
+
+def copy_in(
+    change: ChangeSet, source: Mailbox, slots: "array[int]", target: Mailbox, *, move: bool
+) -> Ranges:
+    """Copy or move live messages within a change set, after ``check_copy``; their new UIDs."""
+    account, columns = change.account, source.columns
+    assert columns is not None
+    translate = _Translation(source, target)
     first = target.record.uidnext
     now = account.clock.now_ms()
     if len(slots) > COMMIT_BATCH_ROWS // 2:
@@ -198,20 +222,13 @@ async def copy(
         ]
         _put_messages(change.batch, account, target, added)
     uids = [(first, first + len(slots) - 1)]
-    source_uids = columns.uid_ranges(slots)
     target.record.uidnext = first + len(slots)
     target.record.dirty = False
     change.touch(target)
     change.log(target, uids, "moved-in" if move else "added")
     if move:
         _expunge_in(change, source, slots, "moved-out")
-    await account.committer.synced(change.stage())
-    return Added(
-        uidvalidity=target.record.uidvalidity,
-        uids=uids,
-        modseq=change.modseq,
-        source_uids=source_uids,
-    )
+    return uids
 
 
 async def expunge(
@@ -236,7 +253,7 @@ def expunge_all_in(change: ChangeSet, mailbox: Mailbox, what: str) -> None:
     """Remove every live message of a loaded mailbox within a change set."""
     columns = mailbox.columns
     assert columns is not None
-    slots = array("I", (slot for slot in range(len(columns)) if not columns.gone(slot)))
+    slots = columns.visible_slots(len(columns), change.modseq)
     if slots:
         _expunge_in(change, mailbox, slots, what)
 
@@ -301,7 +318,8 @@ def _begin_slices(change: ChangeSet, mailbox: Mailbox) -> None:
 
 
 def _check_uids(mailbox: Mailbox, count: int) -> None:
-    if mailbox.record.uidnext + count - 1 > UID_MAX:
+    # RFC 9051 §9: UIDNEXT is a 32-bit number as well, so the last UID is never given out.
+    if mailbox.record.uidnext + count > UID_MAX:
         raise UidExhausted
 
 

@@ -5,6 +5,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -69,7 +70,9 @@ class Shard:
         self._creating = asyncio.Lock()  # each new account takes the next number of the index
         self._columns_max = columns_max
         self.removed: set[int] = set()  # accounts removed by this process
-        self._loaded: OrderedDict[Mailbox, None] = OrderedDict()  # oldest use first
+        # Bytes of columns, oldest use first.
+        self._loaded: OrderedDict[Mailbox, int] = OrderedDict()
+        self._loaded_bytes = 0
         self._deleted: list[Mailbox] = []  # deleted while somebody had them open
 
     async def in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -95,11 +98,14 @@ class Shard:
         opening = self._opening.get(name)
         if opening is None:
             opening = self._opening[name] = asyncio.ensure_future(self._open(name))
-        try:
-            return await asyncio.shield(opening)
-        finally:
-            if opening.done():
-                self._opening.pop(name, None)
+            opening.add_done_callback(partial(self._end_opening, name))
+        return await asyncio.shield(opening)
+
+    def _end_opening(self, name: str, opening: "asyncio.Future[Account]") -> None:
+        # However it ended, and whether or not somebody still waits for it.
+        del self._opening[name]
+        if not opening.cancelled():
+            opening.exception()
 
     async def _open(self, name: str) -> Account:
         def read() -> Account | None:
@@ -200,17 +206,16 @@ class Shard:
 
     def touch(self, mailbox: Mailbox) -> None:
         """The mailbox's columns are in use; drop others that nobody uses when there are too many."""
-        self._loaded.pop(mailbox, None)
-        self._loaded[mailbox] = None
-        total = sum(box.columns.memory for box in self._loaded if box.columns is not None)
-        for box in list(self._loaded):
-            if total <= self._columns_max:
+        if mailbox.columns is None or mailbox.deleted:
+            return
+        held = mailbox.columns.memory
+        self._loaded_bytes += held - self._loaded.pop(mailbox, 0)
+        self._loaded[mailbox] = held
+        for box in list(self._loaded) if self._loaded_bytes > self._columns_max else ():
+            if self._loaded_bytes <= self._columns_max:
                 break
-            if box is not mailbox and box.columns is not None:
-                memory = box.columns.memory
-                if box.drop_columns():
-                    total -= memory
-                    del self._loaded[box]
+            if box is not mailbox and (box.columns is None or box.drop_columns()):
+                self._loaded_bytes -= self._loaded.pop(box)
 
     def deleted_floors(self, account: Account) -> dict[int, int]:
         """Floors of mailboxes that were deleted while sessions had them open."""
@@ -221,8 +226,9 @@ class Shard:
             if mailbox.account is account
         }
 
-    def keep_deleted(self, mailbox: Mailbox) -> None:
-        """Sessions still have a deleted mailbox open: its contents stay until they leave."""
+    def deleted(self, mailbox: Mailbox) -> None:
+        """A mailbox is no more; where sessions have it open its contents stay until they leave."""
+        self._loaded_bytes -= self._loaded.pop(mailbox, 0)
         if mailbox.views:
             self._deleted.append(mailbox)
 

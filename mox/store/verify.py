@@ -36,6 +36,19 @@ async def verify_account(account: Account) -> list[Problem]:
     problems = await shard.in_thread(
         lambda: list(_account(shard.engine, shard.blobs, account.id, contents=True))
     )
+    stored_ids = {
+        int.from_bytes(key[5:13], "big")
+        for key, _ in shard.engine.scan(Family.META, *keys.mailboxes(account.id))
+    }
+    for number in stored_ids - account.mailboxes.keys():
+        problems.append(Problem(where=account.name, text=f"mailbox {number} is stored only"))
+    value = shard.engine.get(Family.META, keys.account(account.id))
+    # Content ids are given out before they are stored.
+    if value is None or account.record != msgspec.structs.replace(
+        rows.decode(AccountRecord, value), next_file=account.record.next_file
+    ):
+        text = "the record in memory differs from the stored one"
+        problems.append(Problem(where=account.name, text=text))
     for mailbox in account.mailboxes.values():
         stored = shard.engine.get(Family.META, keys.mailbox(account.id, mailbox.id))
         if stored != rows.encode(mailbox.record):

@@ -132,6 +132,7 @@ class View:
         if self.mailbox.record.modseq <= min(self.seen, self.told):
             self.seen = upto
             self.told = upto if expunge else self.told
+            self._forget_own()
             return news
         if expunge and self.told < upto:
             gone = columns.gone_between(self.limit, self.told, upto)
@@ -144,16 +145,18 @@ class View:
             limit = columns.created_upto(self.limit, upto)
             if limit > self.limit:
                 first, self.limit = self.limit, limit
-                added = array(
-                    "I",
-                    (slot for slot in range(first, limit) if columns.seq(slot, limit, self.told)),
-                )
+                shown = columns.visible_slots(limit, self.told)
+                added = shown[bisect_left(shown, first) :]
                 if added:
                     news.exists = self.exists
                     news.added = self._without_own(added)
             self.seen = upto
-            self._own = {modseq for modseq in self._own if modseq > upto}
+            self._forget_own()
         return news
+
+    def _forget_own(self) -> None:
+        if self._own:
+            self._own = {modseq for modseq in self._own if modseq > self.seen}
 
     def shift(self, removed: "array[int]") -> None:
         """The columns dropped these slots."""

@@ -69,6 +69,11 @@ def vanished(account_id: int, mailbox_id: int, modseq: int) -> bytes:
     return _ACCOUNT_U64_U64.pack(account_id, mailbox_id, modseq)
 
 
+def vanished_range(account_id: int, mailbox_id: int) -> tuple[bytes, bytes]:
+    """VANISHED: everything of a mailbox."""
+    return vanished(account_id, mailbox_id, 0), vanished(account_id, mailbox_id + 1, 0)
+
+
 def vanished_modseq(key: bytes) -> int:
     """Modseq of such a key."""
     return int.from_bytes(key[12:20], "big")
