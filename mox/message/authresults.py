@@ -157,6 +157,20 @@ def parse(value: bytes) -> AuthResults:
     )
 
 
+def claimed_host(value: bytes) -> str | None:
+    """Who a field says has checked, in lower case; readable where the rest is not.
+
+    None where even that cannot be read.  A receiver removes fields that claim its own name before
+    it adds one (RFC 8601 §5): a stranger wrote them.
+    """
+    reader = _Reader(unfold(value[:AUTHRES_FIELD]).decode(errors="replace"))
+    try:
+        reader.cfws()
+        return reader.value(_HOST).lower()
+    except BadAuthResults:
+        return None
+
+
 def _methods(reader: "_Reader") -> tuple[Method, ...]:
     methods: list[Method] = []
     reader.cfws()

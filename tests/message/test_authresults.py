@@ -9,6 +9,7 @@ from mox.message.authresults import (
     BadAuthResults,
     Method,
     Property,
+    claimed_host,
     format_field,
     parse,
 )
@@ -189,3 +190,22 @@ def test_the_wild_is_read(value: bytes) -> None:
 def test_what_is_refused(value: bytes) -> None:
     with pytest.raises(BadAuthResults):
         parse(value)
+
+
+@pytest.mark.rfc("8601 §5")
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        (b" MX.example; spf=pass", "mx.example"),
+        (b"\r\n\t(c) mx.example 1; dkim=", "mx.example"),
+        (b'"mx.example"; none', "mx.example"),
+        (b"mx.example", "mx.example"),
+        (b"mx.example;" + b"x" * 100_000, "mx.example"),
+        (b"", None),
+        (b"; spf=pass", None),
+        (b"((", None),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_who_a_field_claims_to_be_from(value: bytes, host: str | None) -> None:
+    assert claimed_host(value) == host
