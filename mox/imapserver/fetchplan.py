@@ -15,6 +15,7 @@ from mox.imap.fetchitem import (
     BinarySize,
     BodySection,
     FetchItem,
+    Partial,
     Section,
 )
 from mox.imapserver import sections
@@ -44,9 +45,11 @@ class ContentItem(msgspec.Struct, frozen=True, kw_only=True):
     produce: Callable[[Opened], Value]
     sets_seen: bool = False
     header_only: bool = False  # the top header is enough
+    partial: Partial | None = None
 
 
 _ALL = Section()
+_Contents: TypeAlias = dict[tuple[bytes, Partial | None], ContentItem]
 Maker: TypeAlias = Callable[[AnyItem], ContentItem]
 
 
@@ -63,6 +66,7 @@ def _body(label: bytes, section: Section, item: BodySection | None, *, peek: boo
         produce=produce,
         sets_seen=not peek,
         header_only=sections.header_only(section),
+        partial=partial,
     )
 
 
@@ -79,7 +83,7 @@ def _binary(item: AnyItem) -> ContentItem:
         found = sections.binary(opened.content, opened.tree, path, opened.folder)
         return found.cut(partial).noted()
 
-    return ContentItem(label=item.label, produce=produce, sets_seen=not item.peek)
+    return ContentItem(label=item.label, produce=produce, sets_seen=not item.peek, partial=partial)
 
 
 def _binary_size(item: AnyItem) -> ContentItem:
@@ -127,7 +131,7 @@ def plan(items: Sequence[AnyItem]) -> Plan:
     """Sort items by where they come from; each is answered once."""
     mask = FETCH_UID  # in every response, so that a client need not count
     cached: dict[bytes, tuple[bytes, int, int | None]] = {}
-    contents: dict[bytes, ContentItem] = {}
+    contents: _Contents = {}
     for item in items:
         if not isinstance(item, FetchItem):
             made = SECTIONED_ITEMS[type(item)](item)
@@ -141,8 +145,11 @@ def plan(items: Sequence[AnyItem]) -> Plan:
     return Plan(mask=mask, cached=tuple(cached.values()), contents=tuple(contents.values()))
 
 
-def _add(contents: dict[bytes, ContentItem], made: ContentItem) -> None:
-    """The same section as BODY and BODY.PEEK is one answer, which sets \\Seen."""
-    known = contents.get(made.label)
-    if known is None or made.sets_seen:
-        contents[made.label] = made
+def _add(contents: _Contents, made: ContentItem) -> None:
+    """The same section as BODY and BODY.PEEK is one answer, which sets \\Seen.
+
+    Partials that differ in length only have the same label, and are two.
+    """
+    key = made.label, made.partial
+    if key not in contents or made.sets_seen:
+        contents[key] = made

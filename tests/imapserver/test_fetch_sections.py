@@ -247,3 +247,13 @@ async def test_nul_is_binary_only(client: Client) -> None:
 async def test_the_same_section_twice_is_one_answer(opened: Client) -> None:
     found = await opened.command(b"f FETCH 1 (BODY.PEEK[1] BODY[1] body.peek[1])")
     assert found[0] == (b"* 1 FETCH (UID 1 FLAGS (\\Recent \\Seen) BODY[1] {12}\r\nfirst\r\nlines)")
+
+
+@pytest.mark.rfc("9051 §7.5.2")
+async def test_partials_of_different_lengths_are_two_answers(opened: Client) -> None:
+    found = await opened.command(
+        b"f FETCH 1 (BODY.PEEK[1]<0.5> BODY.PEEK[1]<0.2> BINARY.PEEK[1]<1.1> BODY.PEEK[1]<0.5>)"
+    )
+    assert found[0] == (
+        b"* 1 FETCH (UID 1 BODY[1]<0> {5}\r\nfirst BODY[1]<0> {2}\r\nfi BINARY[1]<1> {1}\r\ni)"
+    )
