@@ -41,6 +41,21 @@ def find_login(config: Config, address: str) -> tuple[str, Account] | None:
     return found.account, config.domains.accounts[found.account]
 
 
+def login_identity(config: Config, address: str) -> str:
+    """One name for all spellings that would log in to the same account, if there was one.
+
+    From it comes what users who do not exist are shown, so it must not depend on their existence.
+    """
+    parsed = parse_address(address)
+    if parsed is None or parsed.localpart is None:
+        return address
+    domain = config.domains.domains.get(parsed.domain)
+    localpart = parsed.localpart
+    if domain is not None:
+        localpart = canonical_localpart(domain, localpart)
+    return str(Address(localpart=localpart, domain=parsed.domain))
+
+
 def find_exact(config: Config, address: Address) -> Target | Miss:
     """What the file itself says of an address or a catch-all, without falling back to another."""
     domain = config.domains.domains.get(address.domain)

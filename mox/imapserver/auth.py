@@ -74,6 +74,7 @@ async def authenticate(
             hostname=service.hostname,
             server_secret=service.server_secret,
             now_ms=service.clock.now_ms(),
+            identity=service.authenticator.identity,
             bindings=session.wire.bindings(),
         ),
     )
@@ -122,6 +123,9 @@ async def _exchange(
                 step = exchange.found(login.credentials if login is not None else None)
             case Verify():
                 step = exchange.verified(await session.service.authenticator.verify(step))
+            case Challenge(data=data, verdict=Failed() as verdict):
+                await _tell(session, data, verdict)
+                return verdict
             case Challenge(data=data):
                 response = await _ask(session, data)
                 if response is None:
@@ -134,11 +138,24 @@ async def _ask(session: Session, challenge: bytes) -> bytes | None:
 
     Errors  Bad for bad base64.
     """
-    session.write(b"+ %b\r\n" % b64encode(challenge))
-    line = await session.input.line(IMAP_TIMEOUT_BEFORE_LOGIN)
+    line = await _line(session, challenge)
     if line == b"*":
         return None
     return decode_base64(line)
+
+
+async def _tell(session: Session, challenge: bytes, verdict: Failed) -> None:
+    """Send the mechanism's own word for a failure; whatever the client says to it, it has failed."""
+    try:
+        await _line(session, challenge)
+    except BaseException:
+        _count(session, verdict)  # also a client that goes away without an answer
+        raise
+
+
+async def _line(session: Session, challenge: bytes) -> bytes:
+    session.write(b"+ %b\r\n" % b64encode(challenge))
+    return await session.input.line(IMAP_TIMEOUT_BEFORE_LOGIN)
 
 
 def decode_base64(text: bytes) -> bytes:
@@ -149,8 +166,7 @@ def decode_base64(text: bytes) -> bytes:
         raise Bad("bad base64", cause=error) from error
 
 
-def _failed(session: Session, outcome: Failed) -> MoxError:
-    """What the client is told; a guess is counted."""
+def _count(session: Session, outcome: Failed) -> None:
     session.log.info(
         "imap.login_failed", why=outcome.failure.name.lower(), username=outcome.username
     )
@@ -158,6 +174,11 @@ def _failed(session: Session, outcome: Failed) -> MoxError:
         session.failures += 1
         # Full counters mean that this address is refused already.
         session.service.limiter.failures.add(session.wire.remote_address)
+
+
+def _failed(session: Session, outcome: Failed) -> MoxError:
+    """What the client is told; a guess is counted."""
+    _count(session, outcome)
     text = outcome.detail or outcome.failure.value
     if outcome.failure in _BAD:
         return Bad(text)

@@ -37,6 +37,10 @@ class Authenticator(Protocol):
         """A user by the NFC form of the full address, None when there is none."""
         ...
 
+    def identity(self, username: str) -> str:
+        """One name for all spellings of a user name, whether there is such a user or not."""
+        ...
+
     async def verify(self, step: Verify) -> bool:
         """Check a password, without blocking the event loop."""
         ...

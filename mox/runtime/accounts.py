@@ -13,7 +13,7 @@ from mox.base.errors import Refused, Unavailable
 from mox.base.limits import PASSWORD_HASHES
 from mox.base.log import get_logger
 from mox.config.live import Config, Live
-from mox.config.lookup import find_login
+from mox.config.lookup import find_login, login_identity
 from mox.runtime.passwordcache import PasswordCache
 from mox.sasl.mechanism import CramSecret, Credentials, ScramSecret, Verify
 from mox.sasl.secretset import SecretSet, derive
@@ -117,6 +117,10 @@ class Accounts:
             disabled=configured.login_disabled,
             capabilities_disabled=configured.imap_capabilities_disabled,
         )
+
+    def identity(self, username: str) -> str:
+        """One name for all spellings of a user name, whoever it is."""
+        return login_identity(self._live.config, username)
 
     async def verify(self, step: Verify) -> bool:
         """Check a password; slow, in a thread, unless the same check succeeded lately."""

@@ -69,6 +69,10 @@ class ImapUsers:
             ),
         )
 
+    def identity(self, username: str) -> str:
+        """One name for all spellings of a user name."""
+        return self._accounts.identity(username)
+
     async def verify(self, step: Verify) -> bool:
         """Check a password."""
         return await self._accounts.verify(step)

@@ -60,12 +60,14 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a mechanism must know of the server and of this connection.
 
     ``server_secret`` stays the same over restarts: from it come the salts of users who do not
-    exist.  ``bindings`` are the channel bindings of this TLS connection by name, none without TLS.
+    exist.  ``identity`` gives one name for all spellings of a user name, whether there is such a user
+    or not.  ``bindings`` are the channel bindings of this TLS connection by name, none without TLS.
     """
 
     hostname: str
     server_secret: bytes
     now_ms: int
+    identity: Callable[[str], str] = str.casefold
     bindings: Mapping[str, bytes] = NO_BINDINGS
     nonce: Callable[[], str] = secrets.token_urlsafe
 

@@ -67,9 +67,9 @@ def make_secret(
     )
 
 
-def fake_secret(hash_name: str, server_secret: bytes, username: str) -> ScramSecret:
+def fake_secret(hash_name: str, server_secret: bytes, identity: str) -> ScramSecret:
     """The secret of a user who does not exist: the same at every try, matched by no proof."""
-    seed = f"{hash_name}\0{username}".encode()
+    seed = f"{hash_name}\0{identity}".encode()
     stored_key = hmac.digest(server_secret, b"scram key\0" + seed, hash_name)
     return ScramSecret(
         salt=hmac.digest(server_secret, b"scram salt\0" + seed, "sha256")[:SALT_LENGTH],
@@ -94,7 +94,9 @@ def _server(hash_name: str, *, plus: bool) -> Callable[[ServerContext, bytes | N
 
         credentials = yield from look_up(first.username)
         real = credentials.scram(hash_name) if credentials else None
-        secret = real or fake_secret(hash_name, context.server_secret, first.username)
+        # An account has one salt for all spellings of its address; so must one that is not there.
+        identity = context.identity(first.username)
+        secret = real or fake_secret(hash_name, context.server_secret, identity)
         nonce = first.nonce + context.nonce().encode("ascii")
         server_first = b"r=%b,s=%b,i=%d" % (nonce, b64encode(secret.salt), secret.iterations)
 

@@ -41,6 +41,10 @@ class Authenticator(Protocol):
         """A user by full address in NFC, None when there is none.    Errors: those of the store."""
         ...
 
+    def identity(self, username: str) -> str:
+        """One name for all spellings of a user name, whether there is such a user or not."""
+        ...
+
     async def verify(self, step: Verify) -> bool:
         """Check a password, without blocking the event loop."""
         ...
@@ -65,7 +69,7 @@ class Delays(msgspec.Struct, frozen=True, kw_only=True):
     slow_read_s: float = 1.0  # before each read in slow mode
     slow_write_s: float = 1.0  # between bytes written in slow mode
     failed_login_s: float = 1.0  # times (failures - 3), before a further try
-    unknown_recipients_s: float = 5.0  # before the reply when nobody has any of the addresses
+    unknown_recipients_s: float = 5.0  # before an address is said to be nobody's
 
 
 NO_DELAYS = Delays(slow_read_s=0, slow_write_s=0, failed_login_s=0, unknown_recipients_s=0)

@@ -10,6 +10,7 @@ from mox.config.lookup import (
     find_recipient,
     is_disabled_domain,
     is_local_domain,
+    login_identity,
     may_send_as,
 )
 
@@ -139,3 +140,20 @@ def test_domains(config: Config) -> None:
     assert is_disabled_domain(config, "OFF.example")
     assert not is_disabled_domain(config, "example.org")
     assert not is_disabled_domain(config, "elsewhere.example")
+
+
+@pytest.mark.parametrize(
+    ("spellings", "same"),
+    [
+        (("nobody@example.org", "NoBody@Example.ORG", "nobody+x@example.org"), True),
+        (("me@example.org", "ME+tag@example.org", '"me"@example.org'), True),
+        (("b@bücher.example", "b@xn--bcher-kva.example", "b--x@bücher.example"), True),
+        (("b@bücher.example", "B@bücher.example"), False),  # case counts there
+        (("nobody@far.example", "nobody@FAR.example"), True),
+        (("nobody@example.org", "nobody2@example.org"), False),
+        (("no address", "another"), False),
+        (("@example.org", "@example.net"), False),
+    ],
+)
+def test_spellings_of_a_login(config: Config, spellings: tuple[str, ...], same: bool) -> None:
+    assert (len({login_identity(config, each) for each in spellings}) == 1) is same

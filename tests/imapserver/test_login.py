@@ -179,6 +179,35 @@ async def test_too_many_failures_from_an_address_end_the_connection(house: House
     assert (await last(other, good)).startswith(b"b OK")
 
 
+@pytest.mark.parametrize("answer", [b"", b"*", b"!", None])
+async def test_a_wrong_proof_counts_whatever_the_client_says_to_it(
+    strong: House, answer: bytes | None
+) -> None:
+    for _ in range(LOGIN_FAILURES_MINUTE[0]):
+        client = await strong.connect(login=False)
+        scheme = ScramClient("sha256", USER, "wrongwrong")
+        first = b64encode(scheme.first())
+        challenge = await last(client, b"s AUTHENTICATE SCRAM-SHA-256 " + first)
+        final = b64encode(scheme.final(b64decode(challenge[2:])))
+        assert b64decode((await last(client, final))[2:]) == b"e=invalid-proof"
+        if answer is None:
+            await client.close()
+        else:
+            assert await last(client, answer) == b"s NO [AUTHENTICATIONFAILED] login failed"
+    assert not strong.service.limiter.failures.can_add("127.0.0.1")
+
+
+@pytest.mark.rfc("5802 §9")
+async def test_spellings_of_a_name_do_not_tell_who_is_there(strong: House) -> None:
+    salts = set()
+    for name in ("nobody@localhost", "NOBODY@localhost"):
+        client = await strong.connect(login=False)
+        first = b64encode(ScramClient("sha256", name, PASSWORD).first())
+        reply = await last(client, b"s AUTHENTICATE SCRAM-SHA-256 " + first)
+        salts.add(b64decode(reply[2:]).split(b",")[1])
+    assert len(salts) == 1
+
+
 async def test_a_success_forgives_the_failures_of_an_address(house: House) -> None:
     for _ in range(2 * LOGIN_FAILURES_MINUTE[0]):
         client = await house.connect(login=False)

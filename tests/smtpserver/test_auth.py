@@ -126,7 +126,7 @@ async def test_no_secret_for_a_mechanism_is_not_held_against_the_client(house: H
 
 async def test_after_ten_failures_new_connections_are_refused(house: House) -> None:
     client = await hello(house)
-    for _ in range(11):
+    for _ in range(10):
         await client.say(BAD, 535, "5.7.8")
     refused = await house.connect(submission=True, greeted=False)
     reply = await refused.reply()
@@ -136,6 +136,44 @@ async def test_after_ten_failures_new_connections_are_refused(house: House) -> N
     house.clock.advance(60)
     again = await hello(house)
     await again.say(GOOD, 235, "2.7.0")
+
+
+async def test_after_ten_failures_nobody_goes_on_guessing_in_an_open_connection(
+    house: House,
+) -> None:
+    clients = [await hello(house) for _ in range(3)]
+    for _ in range(10):
+        await clients[0].say(BAD, 535, "5.7.8")
+    for client in clients:
+        await client.say(GOOD, 421, "4.7.0")
+        await client.expect_end()
+    elsewhere = await hello(house, ip="198.51.100.7")
+    await elsewhere.say(GOOD, 235, "2.7.0")
+
+
+@pytest.mark.parametrize("password", ["wrongwrong", "moxmoxmox"])
+async def test_a_guess_counts_also_when_the_client_leaves_early(
+    house: House, password: str
+) -> None:
+    for _ in range(10):
+        client = await hello(house)
+        await scram(client, "SCRAM-SHA-256", password, "y,,", b"")
+        client.wire.hang_up()
+        await client.expect_end()
+    assert not house.login_failures.can_add("192.0.2.7")
+
+
+@pytest.mark.rfc("5802 §9; 4954 §8")
+async def test_spellings_of_a_name_do_not_tell_who_is_there(house: House) -> None:
+    client = await hello(house)
+    for mechanism, hash_name in (("SCRAM-SHA-1", "sha1"), ("SCRAM-SHA-256", "sha256")):
+        salts = set()
+        for name in ("nobody@example.org", "NoBody@example.org", "nobody@EXAMPLE.ORG"):
+            first = ScramClient(hash_name, name, "moxmoxmox").first()
+            reply = await client.say(f"AUTH {mechanism} {text(first)}", 334)
+            salts.add(b64decode(reply.text).split(b",")[1])
+            await client.say("*", 501, "5.5.0")
+        assert len(salts) == 1
 
 
 async def test_success_resets_the_count(house: House) -> None:

@@ -47,6 +47,9 @@ class Users:
     async def lookup(self, username: str) -> Login | None:
         return self.logins.get(username)
 
+    def identity(self, username: str) -> str:
+        return username.lower()
+
     async def verify(self, step: Verify) -> bool:
         return step.run()
 

@@ -214,6 +214,9 @@ class FakeUsers:
             raise AccountMissing
         return self.logins.get(username)
 
+    def identity(self, username: str) -> str:
+        return username.lower()
+
     async def verify(self, step: Verify) -> bool:
         return step.run()
 

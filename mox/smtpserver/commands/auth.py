@@ -26,6 +26,7 @@ from mox.smtp.reader import AuthLine, LineTooLong, Mode
 from mox.smtp.reply import Reply, reply
 from mox.smtpserver.command import Command, Need
 from mox.smtpserver.errors import Hangup, Rejected
+from mox.smtpserver.wire import ConnectionLost, TimedOut
 
 if TYPE_CHECKING:
     from mox.smtpserver.service import Login
@@ -60,6 +61,10 @@ async def _auth(session: "Session", rest: bytes) -> Reply:
         raise Rejected(replies.ALREADY_AUTH)
     if session.transaction is not None:
         raise Rejected(replies.AUTH_IN_TRANSACTION)
+    if not service.login_failures.can_add(session.wire.remote_ip):
+        # Else guessing would go on in the connections that are open already.
+        metrics.AUTHENTICATIONS_RATELIMITED.labels("submission").inc()
+        raise Hangup(replies.TOO_MANY_AUTH_FAILURES)
     over = session.auth_failures - SMTP_AUTH_FAILURES_FREE
     await session.pause(over * service.delays.failed_login_s)
     attempt = _Attempt(session)
@@ -68,6 +73,10 @@ async def _auth(session: "Session", rest: bytes) -> Reply:
     except (CommandError, Rejected) as e:
         ours = e.reply == replies.AUTH_UNAVAILABLE
         attempt.failed(held_against=not ours, result="error" if ours else "badprotocol")
+        raise
+    except (Hangup, ConnectionLost, TimedOut):
+        # A guess is one, also of a client that does not wait to hear that it was wrong.
+        attempt.failed(held_against=True, result="aborted")
         raise
 
 
@@ -101,6 +110,7 @@ class _Attempt:
                 hostname=session.service.hostname,
                 server_secret=session.service.server_secret,
                 now_ms=session.service.clock.now_ms(),
+                identity=session.service.authenticator.identity,
                 bindings=NO_BINDINGS if tls is None else tls.bindings,
             ),
         )
