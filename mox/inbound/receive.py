@@ -16,6 +16,7 @@ from mox.base.limits import HEADER_PARSE, MESSAGE_IN_MEMORY
 from mox.message.lines import ToCRLF
 from mox.store.blobs.base import SpoolFile
 from mox.store.content import Spool
+from mox.store.errors import DiskFull
 
 BATCH: Final = 256 * 1024  # bytes given to a thread at once
 
@@ -48,7 +49,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receiver:
-    """Takes the chunks of one message.    Made before 354, so that a full disk is told in time."""
+    """Takes the chunks of one message.    Nothing can fail before the end of the message is read."""
 
     __slots__ = (
         "_batch",
@@ -71,7 +72,7 @@ class Receiver:
         self._header = bytearray()
         self._header_done = False
         self.too_big = False
-        self.failure: OSError | None = None
+        self.failure: OSError | DiskFull | None = None
 
     async def write(self, chunk: bytes) -> None:
         """Take a chunk.    Raises nothing: see ``too_big`` and ``failure`` at the end."""
@@ -89,7 +90,7 @@ class Receiver:
             await self._spill()
 
     async def finish(self) -> Received:
-        """The message; its file is the caller's.    Errors: OSError.    Input: neither flag is set."""
+        """The message; its file is the caller's.    Errors: DiskFull, OSError.    Input: not too big."""
         await self._spill()
         if self.failure is not None:
             raise self.failure
@@ -117,7 +118,7 @@ class Receiver:
                 self._spool.write(data)  # memory only
             else:
                 await asyncio.to_thread(self._spool.write, data)
-        except OSError as e:
+        except (OSError, DiskFull) as e:
             self.failure = e
             await self.discard()
 

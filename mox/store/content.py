@@ -1,8 +1,10 @@
 """Contents in and out: composing a body from prefix and received data, reading it back."""
 
+import errno
 import mmap
 import os
 import secrets
+import shutil
 import zlib
 from collections.abc import Callable, Iterable
 from itertools import chain
@@ -10,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from mox.base.limits import MESSAGE_IN_MEMORY
+from mox.base.limits import DISK_FREE_MIN, MESSAGE_IN_MEMORY
 from mox.store.blobs.base import SpoolFile
-from mox.store.errors import MessageUnfit
+from mox.store.errors import DiskFull, MessageUnfit
 from mox.store.layout.rows import Facts
 
 COPY_SLICE = 1 << 20  # bytes
@@ -82,10 +84,22 @@ class Spool:
         self.size = 0
 
     def write(self, chunk: bytes) -> None:
-        """Add bytes.    Errors: OSError."""
+        """Add bytes.    Errors: DiskFull, OSError."""
         self.size += len(chunk)
         self._crc = zlib.crc32(chunk, self._crc)
-        if self._fd < 0 and self.size > self._in_memory:
+        try:
+            self._keep(chunk)
+        except OSError as e:
+            if e.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(cause=e) from e
+            raise
+
+    def _keep(self, chunk: bytes) -> None:
+        on_disk = self.size > self._in_memory
+        # Contents stop before the disk is full: the index must go on.
+        if on_disk and shutil.disk_usage(self._folder).free < DISK_FREE_MIN + len(chunk):
+            raise DiskFull
+        if self._fd < 0 and on_disk:
             self._path = self._folder / f"spool-{secrets.token_hex(8)}"
             self._fd = os.open(
                 self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600

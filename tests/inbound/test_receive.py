@@ -1,15 +1,18 @@
 import errno
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mox.base.limits import HEADER_PARSE, MESSAGE_IN_MEMORY
+from mox.base.limits import DISK_FREE_MIN, HEADER_PARSE, MESSAGE_IN_MEMORY
 from mox.inbound.deliver import remove
 from mox.inbound.receive import Received, Receiver
 from mox.store.blobs.base import SpoolFile
 from mox.store.content import Spool
+from mox.store.errors import DiskFull
 
 
 async def receive(folder: Path, *chunks: bytes, max_size: int = 10_000_000) -> Received:
@@ -92,6 +95,26 @@ async def test_a_full_disk_is_remembered_and_the_rest_passes_by(
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OSError, match="full"):
         await receiver.finish()
+
+
+async def test_a_disk_that_is_nearly_full_takes_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [DISK_FREE_MIN + 2_000_000]
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _path: SimpleNamespace(free=free[0]), raising=True
+    )
+    receiver = Receiver(tmp_path, 10_000_000)
+    await receiver.write(b"x" * MESSAGE_IN_MEMORY + b"\r\n")
+    assert len(list(tmp_path.iterdir())) == 1
+    free[0] = DISK_FREE_MIN
+    await receiver.write(b"y" * MESSAGE_IN_MEMORY + b"\r\n")
+    assert isinstance(receiver.failure, DiskFull)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(DiskFull):
+        await receiver.finish()
+    # What fits into memory needs no disk yet.
+    assert (await receive(tmp_path, b"Subject: x\r\n\r\n")).size == 14
 
 
 async def test_discarding_twice(tmp_path: Path) -> None:
