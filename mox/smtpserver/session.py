@@ -175,8 +175,11 @@ class Session:
     async def next_event(self, timeout_s: float, *, idle: bool = False) -> Event:
         """The next thing the client sends; replies go out before waiting for it.
 
+        Input   timeout_s: until it is here as a whole, however slowly its bytes come.
         Errors  Hangup at the end of the stream; TimedOut, Stopping, ConnectionLost.
         """
+        clock = self.service.clock
+        until: float | None = None
         while True:
             event = self._reader.next()
             if not isinstance(event, Signal):
@@ -185,7 +188,12 @@ class Session:
             await self.flush()
             if self.slow:
                 await self.pause(self.service.delays.slow_read_s)
-            data = await self.wire.receive(timeout_s, idle=idle)
+            if until is None:
+                until = clock.monotonic_s() + timeout_s
+            left = until - clock.monotonic_s()
+            if left <= 0:
+                raise TimedOut
+            data = await self.wire.receive(left, idle=idle)
             self._at_once = 0
             if not data:
                 raise Hangup

@@ -1,5 +1,6 @@
 """What differs on the submission ports: who may send as whom.    RFC 6409; spec section 7."""
 
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ from mox.smtpserver.transaction import Transaction
 if TYPE_CHECKING:
     from mox.smtpserver.session import Session
 
+# RFC 5322 §4.5: space before the colon.  We take it for another field, some mail programs do not.
+_OBSOLETE_FROM = re.compile(rb"^from[ \t]+:", re.IGNORECASE | re.MULTILINE)
+
 
 def check_sender(session: "Session", sender: Address) -> None:
     """The reverse path of a user: empty, or an address of the account.    Errors: Rejected."""
@@ -31,6 +35,8 @@ def check_message(session: "Session", transaction: Transaction, received: Receiv
     if not received.has_separator:
         raise _refused("badmessage", replies.NO_SEPARATOR)
     fields = values_of(received.header, [b"from", b"message-id", b"date"])
+    if _OBSOLETE_FROM.search(received.header):
+        raise _refused("badfrom", replies.BAD_FROM)
     _check_owner(session, _author(fields.get(b"from", [])))
     added = []
     if b"message-id" not in fields:

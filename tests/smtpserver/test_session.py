@@ -59,6 +59,37 @@ async def test_silence_ends_the_connection(client: Client) -> None:
     await client.expect_end()
 
 
+async def test_a_line_that_comes_byte_by_byte_has_five_minutes(
+    house: House, client: Client
+) -> None:
+    for byte in b"NOOP":
+        await client.send(bytes([byte]))
+        await client.settle()
+        house.clock.advance(74)
+    await client.say("", 250, "2.0.0")  # after 296 s
+    for byte in b"NOOP ":
+        await client.send(bytes([byte]))
+        await client.settle()
+        house.clock.advance(75)
+    reply = await client.reply()
+    assert (reply.code, reply.enhanced) == (421, "4.4.2")
+    await client.expect_end()
+
+
+async def test_a_response_of_an_exchange_that_comes_byte_by_byte(house: House) -> None:
+    client = await house.connect(submission=True)
+    await client.say("EHLO x", 250)
+    await client.say("AUTH PLAIN", 334)
+    for _ in range(5):
+        await client.send(b"A")
+        await client.settle()
+        house.clock.advance(75)
+    await client.send(b"A")
+    reply = await client.reply()
+    assert (reply.code, reply.enhanced) == (421, "4.4.2")
+    await client.expect_end()
+
+
 async def test_a_message_takes_at_most_half_an_hour(house: House, client: Client) -> None:
     await client.mail()
     await client.say("DATA", 354)
@@ -69,6 +100,17 @@ async def test_a_message_takes_at_most_half_an_hour(house: House, client: Client
     reply = await client.reply()
     assert (reply.code, reply.enhanced) == (421, "4.4.2")
     await client.expect_end()
+
+
+async def test_asking_for_addresses_is_slow_also_behind_a_good_one(house: House) -> None:
+    client = await house.connect(delays=Delays())
+    await client.say("EHLO client.example", 250)
+    await client.mail("postmaster")
+    house.clock.slept.clear()
+    await client.say("RCPT TO:<nobody@example.org>", 550, "5.1.1")
+    assert house.clock.slept == [5.0]
+    await client.say("RCPT TO:<mox@example.org>", 250, "2.1.0")
+    assert house.clock.slept == [5.0]
 
 
 async def test_stopping_while_idle_and_while_busy(house: House, client: Client) -> None:

@@ -32,12 +32,12 @@ async def _rcpt(session: "Session", rest: bytes) -> Reply:
         # A notification goes to one address; nobody could be told of a failure of the others.
         raise Rejected(replies.ONE_RECIPIENT)
     await special.at_rcpt(session, address)
-    target = _resolve(session, transaction, address)
+    target = await _resolve(session, transaction, address)
     transaction.recipients.append(Recipient(address=address, target=target))
     return replies.RECIPIENT_OK
 
 
-def _resolve(session: "Session", transaction: Transaction, address: Address) -> Target | None:
+async def _resolve(session: "Session", transaction: Transaction, address: Address) -> Target | None:
     """The target; None for an address of ours that nobody has, which is told after DATA only."""
     if session.service.submission:
         return _resolve_submitted(session, address)
@@ -52,7 +52,9 @@ def _resolve(session: "Session", transaction: Transaction, address: Address) -> 
         case Miss.ADDRESS_UNKNOWN:
             # Said after DATA, so that asking for many addresses costs many messages.  With other
             # recipients it is said at once: there is no later reply for only some of them.
+            # It costs as much time, so that guessing addresses here is no faster.
             if transaction.recipients:
+                await session.pause(session.service.delays.unknown_recipients_s)
                 raise Rejected(replies.NO_SUCH_USER)
             return None
     if any(each.target is None for each in transaction.recipients):
