@@ -8,6 +8,7 @@ Notes
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Protocol
 
 import msgspec
 
@@ -48,11 +49,25 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class SpfIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """What SPF found out, about whom."""
+class SpfFinding(Protocol):
+    """What SPF found out, about whom; ``spf.Result`` is one."""
 
-    status: str  # RFC 7208 §2.6: "pass", "temperror", ...
-    domain: str  # of MAIL FROM, or of HELO where that is empty
+    @property
+    def status(self) -> str:
+        """RFC 7208 §2.6: "pass", "temperror", ..."""
+        ...
+
+    @property
+    def domain(self) -> str:
+        """Of MAIL FROM, or of HELO where that is empty."""
+        ...
+
+
+class SpfIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding of somebody else's SPF."""
+
+    status: str
+    domain: str
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +147,7 @@ def _parsed(text: bytes, domain: str, authentic: bool) -> Found:
 def evaluate(
     found: Found,
     from_domain: str,
-    spf: SpfIdentity | None,
+    spf: SpfFinding | None,
     signatures: Sequence[dkim.Result],
     suffixes: PublicSuffixes,
     *,
@@ -183,7 +198,7 @@ def _is_aligned(domain: str, from_domain: str, strict: bool, suffixes: PublicSuf
 
 def from_alignment(
     from_domain: str,
-    spf: SpfIdentity | None,
+    spf: SpfFinding | None,
     signatures: Sequence[dkim.Result],
     suffixes: PublicSuffixes,
 ) -> FromAlignment:

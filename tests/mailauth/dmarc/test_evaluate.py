@@ -1,5 +1,7 @@
 """DMARC: which policy, who is aligned, what follows."""
 
+import ipaddress
+
 import pytest
 
 from mox.dns.base import Temporary
@@ -20,6 +22,8 @@ from mox.mailauth.dmarc.evaluate import (
 )
 from mox.mailauth.dmarc.record import Policy
 from mox.mailauth.publicsuffix import listed
+from mox.mailauth.spf.result import Identity, Result, Sender
+from mox.mailauth.spf.result import Status as SpfStatus
 from mox.message.authresults import AuthResults, format_field
 from mox.message.envelope import BadFrom
 
@@ -199,6 +203,16 @@ def test_the_author(header: bytes, domain: str) -> None:
 def test_no_author(header: bytes) -> None:
     with pytest.raises(BadFrom):
         author_domain(header)
+
+
+async def test_the_result_of_our_spf_is_a_finding() -> None:
+    found = await look_up(zones(), "example.com", listed())
+    sender = Sender(ip=ipaddress.ip_address("192.0.2.1"), helo="mx", domain="example.com")
+    checked = Result(
+        status=SpfStatus.PASS, identity=Identity.MAILFROM, sender=sender, domain="example.com"
+    )
+    result = evaluate(found, "example.com", checked, (), listed(), chance=0.5)
+    assert (result.status, result.is_spf_aligned) == (Status.PASS, True)
 
 
 def test_how_far_from_is_proven() -> None:
