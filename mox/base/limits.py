@@ -16,6 +16,10 @@ IMAP_NESTING: Final = 50  # depth of parentheses; real searches nest under ten
 IMAP_TOKENS: Final = 200_000  # tokens of one command; bounds memory of a 1 MiB line of "("
 IMAP_SET_RANGES: Final = 100_000  # ranges of one number set; 64 KiB of known UIDs have half of that
 IMAP_PARTS_NAMED: Final = 100  # numbers of one part reference; messages nest no deeper
+IMAP_FETCH_ITEMS: Final = 1000  # items of one FETCH; each is made for every message
+IMAP_FETCH_HELD: Final = (
+    32 * MIB
+)  # bytes made for one FETCH and not sent yet; then what is made is sent first
 IMAP_ID_PAIRS: Final = 30  # fields of an ID command; RFC 2971 §3.3
 IMAP_VANISHED_LINE: Final = 4064  # bytes of one VANISHED response
 IMAP_SEARCH_NUMBERS_PER_LINE: Final = 100  # numbers in one untagged SEARCH

@@ -151,11 +151,14 @@ def items(cursor: Cursor, extra: Extra | None = None) -> tuple[AnyItem, ...]:
     """``"ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")"``.
 
     Input   extra: items of extensions by name, called when the name is read.
-    Errors  BadSyntax; also for a macro inside a list.
+    Errors  BadSyntax; also for a macro inside a list, and for too many items.
     """
     extra = extra or {}
     if cursor.at_open():
-        return tuple(cursor.list_of(lambda: fetch_att(cursor, extra)))
+        found = tuple(cursor.list_of(lambda: fetch_att(cursor, extra)))
+        if len(found) > limits.IMAP_FETCH_ITEMS:
+            raise cursor.reject("too many FETCH items")
+        return found
     macro = MACROS.get(cursor.peek_word())
     if macro is not None:
         cursor.word()

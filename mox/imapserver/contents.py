@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from mox.imapserver.sections import Extent, SectionError, Unreadable
+from mox.base.limits import HEADER_PARSE, IMAP_FETCH_HELD
+from mox.imapserver.sections import Extent, SectionError, TooMuch, Unreadable, binary
 from mox.imapserver.textual import textual, without_nul
 from mox.message.buffer import Buffer
 from mox.message.mime import parse
@@ -26,7 +27,16 @@ Value: TypeAlias = bytes | Extent
 class Opened:
     """One message's content with its part tree.    Used in one thread at a time."""
 
-    __slots__ = ("_has_nul", "_shown", "_shown_tree", "_tree", "content", "folder", "header_only")
+    __slots__ = (
+        "_decoded",
+        "_has_nul",
+        "_shown",
+        "_shown_tree",
+        "_tree",
+        "content",
+        "folder",
+        "header_only",
+    )
 
     def __init__(
         self,
@@ -42,6 +52,7 @@ class Opened:
         self.header_only = header_only  # the content ends with its header
         self._tree = tree  # stored bytes until it is asked for
         self._has_nul = has_nul
+        self._decoded: dict[tuple[int, ...], Extent] = {}
         self._shown: Buffer | None = None
         self._shown_tree: Part | None = None
 
@@ -75,28 +86,43 @@ class Opened:
             self._shown_tree = parse(self.shown)
         return self._shown_tree
 
+    def decoded(self, path: tuple[int, ...]) -> Extent:
+        """BINARY[path], decoded once for all its partials.    Errors: as ``sections.binary``."""
+        found = self._decoded.get(path)
+        if found is None:
+            found = self._decoded[path] = binary(self.content, self.tree, path, self.folder)
+        return found
+
 
 class Produced(msgspec.Struct):
     """The items of one message; None in place of one that could not be made."""
 
     values: list[Value | None]
     problem: SectionError | None = None  # the first
+    held: int = 0  # bytes in memory for them
 
 
 def produce(
     account: Account, files: Sequence[int], items: Sequence["ContentItem"]
 ) -> list[Produced]:
-    """Read contents and make their items.    Blocks; the caller bounds the sum of the sizes."""
+    """Read contents and make their items: of the first of them at least, and of as many as fit.
+
+    Blocks.
+    """
     header_only = all(item.header_only for item in items)
     locations = locate(account, files)
     stored = read_derived(account, files, (Kind.PART, Kind.HAS_NUL))
     results = []
+    held = 0
     for index, file in enumerate(files):
         tree, nul = stored[2 * index : 2 * index + 2]
         opened = _open(
             account, file, locations[index], tree, header_only=header_only, has_nul=nul is not None
         )
         results.append(_produce(opened, items))
+        held += results[-1].held
+        if held > IMAP_FETCH_HELD:
+            break
     return results
 
 
@@ -113,9 +139,14 @@ def _open(
     known: Part | bytes | None = tree
     if header_only and tree is not None:
         known = decode_part(tree)
-        content = read_start(account, file, location, known.body_offset)
+        # A header that is too large to be held is in a file, which can be mapped.
+        header_only = known.body_offset <= HEADER_PARSE
     else:
         header_only = False
+    if header_only:
+        assert isinstance(known, Part)
+        content = read_start(account, file, location, known.body_offset)
+    else:
         content = read_content(account, file, location)
     if content is None:
         return None
@@ -132,11 +163,24 @@ def _produce(opened: Opened | None, items: Sequence["ContentItem"]) -> Produced:
     if opened is None:
         return Produced(values=[None] * len(items), problem=Unreadable())
     result = Produced(values=[])
+    counted: set[int] = set()  # buffers, which several items may be cut from
+    _count(result, counted, opened.content)
     for item in items:
         try:
-            result.values.append(item.produce(opened))
+            if result.held > IMAP_FETCH_HELD:
+                raise TooMuch
+            value = item.produce(opened)
         except SectionError as error:
             # The rest of this message and the others are answered all the same.
             result.values.append(None)
             result.problem = result.problem or error
+        else:
+            result.values.append(value)
+            _count(result, counted, value if isinstance(value, bytes) else value.content)
     return result
+
+
+def _count(result: Produced, counted: set[int], buffer: Buffer) -> None:
+    if isinstance(buffer, bytes) and id(buffer) not in counted:
+        counted.add(id(buffer))
+        result.held += len(buffer)

@@ -175,11 +175,14 @@ class Fetching:
         account, plan, columns = self._session.owner, self._plan, self._view.columns
         bound = sys.maxsize if plan.header_only else MESSAGE_IN_MEMORY
         for some in self._batches(slots, CONTENTS_PER_SLICE, bound):
-            files = [columns.file(slot) for slot in some]
-            made = await account.shard.in_thread(produce, account, files, plan.contents)
-            cached = iter(await self._cached(some)) if plan.cached else iter(())
-            changed = self._mark_seen(some, made)
-            await self._write_contents(some, made, cached, changed)
+            while some:
+                files = [columns.file(slot) for slot in some]
+                made = await account.shard.in_thread(produce, account, files, plan.contents)
+                # As many as fit in memory.
+                now, some = some[: len(made)], some[len(made) :]
+                cached = iter(await self._cached(now)) if plan.cached else iter(())
+                changed = self._mark_seen(now, made)
+                await self._write_contents(now, made, cached, changed)
 
     def _batches(self, slots: "array[int]", most: int, bound: int) -> Iterator["array[int]"]:
         """Slots in groups of at most so many, the sum of whose sizes is bounded."""

@@ -80,8 +80,7 @@ def _binary(item: AnyItem) -> ContentItem:
     path, partial = item.part, item.partial
 
     def produce(opened: Opened) -> Value:
-        found = sections.binary(opened.content, opened.tree, path, opened.folder)
-        return found.cut(partial).noted()
+        return opened.decoded(path).cut(partial).noted()
 
     return ContentItem(label=item.label, produce=produce, sets_seen=not item.peek, partial=partial)
 

@@ -54,6 +54,13 @@ class Unreadable(SectionError):
     code: ClassVar[bytes | None] = codes.SERVERBUG
 
 
+class TooMuch(SectionError):
+    """The items asked of one message would need too much memory together."""
+
+    default = "too much of one message at once"
+    code: ClassVar[bytes | None] = codes.LIMIT
+
+
 class Extent(NamedTuple):
     """A range of bytes in a buffer, not copied yet."""
 
