@@ -17,6 +17,7 @@ _area_levels: dict[str, int] = {}
 _output: IO[str] = sys.stderr
 _json = False
 _count: Callable[[str], None] | None = None
+_unwritten = 0  # lines that met a full disk or a closed pipe since the last good one
 
 
 class Logger:
@@ -67,8 +68,22 @@ class Logger:
         for processor in _PROCESSORS:
             record = processor(None, level, record)
         renderer = _RENDER_JSON if _json else _RENDER_LOGFMT
-        _output.write(f"{renderer(None, level, record)}\n")
+        _put(f"{renderer(None, level, record)}\n")
+
+
+def _put(line: str) -> None:
+    """Write a line.    A log that cannot be written must not keep mail from being answered."""
+    global _unwritten
+    try:
+        _output.write(line)
         _output.flush()
+    except OSError:
+        _unwritten += 1
+        return
+    if _unwritten:
+        # Not before a line went through; none of this can fail silently for ever.
+        count, _unwritten = _unwritten, 0
+        get_logger("log").error("log.unwritten", lines=count)
 
 
 def _one_line(_logger: object, _method: str, record: Any) -> Any:

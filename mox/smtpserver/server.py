@@ -87,8 +87,8 @@ class SmtpServer:
             await session.run()
             await connection.close()
         except Exception as e:
+            connection.abort()  # first: nobody is to wait for a reply that never comes
             metrics.unhandled("smtpserver")
             log.error("smtp.broken_connection", e, remote=connection.remote_ip)
-            connection.abort()
         finally:
             gauge.dec()

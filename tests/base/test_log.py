@@ -1,0 +1,96 @@
+"""Log lines: one event is one line, whatever a peer sent and whatever the disk does."""
+
+import errno
+import io
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from mox.base import log
+
+
+class Output(io.StringIO):
+    """A file whose disk may be full."""
+
+    full = False
+
+    def flush(self) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture
+def output() -> Iterator[Output]:
+    made = Output()
+    log.configure(output=made)
+    yield made
+    log.configure()
+
+
+HOSTILE = [
+    "a\r\nlevel=info event=forged",
+    'x" event=forged',
+    'x\\" event=forged',
+    'x\\\\" event=forged y="',
+    "event=forged",
+    "a\\ event=forged",
+    "\x1b[2J\x07\x00 b",
+    "\x85\u2028\u2029\u202e b",
+    "\udc80\ufffe",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_value_stays_one_value(output: Output, text: str) -> None:
+    for value in (text, text.encode("utf-8", "surrogateescape") if "\ufffe" not in text else b"x"):
+        output.seek(0)
+        output.truncate()
+        log.get_logger("area").info("real", user=value, last=1)
+        (line,) = output.getvalue().splitlines()
+        assert line.isprintable()
+        fields = re.findall(r'([a-z]+)=("(?:[^"\\]|\\.)*"|[^" ]*)(?: |$)', line)
+        assert [name for name, _ in fields] == [
+            "timestamp",
+            "level",
+            "event",
+            "area",
+            "user",
+            "last",
+        ]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_json_lines_too(output: Output, text: str) -> None:
+    log.configure(output=output, json=True)
+    log.get_logger("area").info("real", user=text)
+    (line,) = output.getvalue().splitlines()
+    assert line.isascii()
+    assert json.loads(line)["event"] == "real"
+
+
+def test_a_trace_is_one_line(output: Output) -> None:
+    try:
+        raise ValueError("first\nevent=forged")
+    except ValueError as e:
+        log.get_logger("area").error("broken", e)
+    (line,) = output.getvalue().splitlines()
+    assert "ValueError" in line
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(output: Output) -> None:
+    logger = log.get_logger("area")
+    output.full = True
+    for _ in range(3):
+        logger.info("lost")
+    output.full = False
+    logger.info("again")
+    logger.info("more")
+    events = re.findall(r"event=\S+.*", output.getvalue())[-3:]
+    assert [event.split()[0] for event in events] == [
+        "event=again",
+        "event=log.unwritten",
+        "event=more",
+    ]
+    assert events[1].endswith("lines=3")
