@@ -13,6 +13,7 @@ from mox.message.trace import (
     format_received,
     format_return_path,
     protocol,
+    safe_path,
 )
 from mox.smtp.address import Address
 
@@ -79,7 +80,7 @@ def submitted_by(arrival: Arrival, sender: Address) -> bytes:
     out.add(f"{arrival.hostname};")
     out.add("auth=pass")
     if not sender.is_null:
-        out.add(f"smtp.mailfrom={written(sender, arrival)}")
+        out.add(f"smtp.mailfrom={safe_path(written(sender, arrival))}")
     return out.finish()
 
 

@@ -13,8 +13,9 @@ import msgspec
 from mox.message.date import format_date
 from mox.message.headerwriter import HeaderWriter
 
-_UNSAFE = re.compile(r"[\x00-\x20\x7f()<>;\\]")
-_UNSAFE_PATH = re.compile(r"[\x00-\x1f\x7f]")
+# C1 controls (NEL is one) and Unicode's separators are line ends for some who read headers as text.
+_UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029()<>;\\]")
+_UNSAFE_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,11 @@ def _safe(text: str) -> str:
     return _UNSAFE.sub("?", text)
 
 
+def safe_path(address: str) -> str:
+    """An address as it may stand in a header: it cannot end its line."""
+    return _UNSAFE_PATH.sub("?", address)
+
+
 def format_received(hop: Received) -> bytes:
     """The field with its line end, folded at 76 characters; UTF-8 only where names are.
 
@@ -78,7 +84,7 @@ def format_received(hop: Received) -> bytes:
     if hop.tls:
         out.add(f"({' '.join(_safe(word) for word in hop.tls.split())})")
     if hop.recipient is not None:
-        out.add(f"for <{_UNSAFE_PATH.sub('?', hop.recipient)}>")
+        out.add(f"for <{safe_path(hop.recipient)}>")
     out.end_token(";")
     out.add(format_date(hop.utc_ms, hop.zone_minutes))
     return out.finish()
@@ -93,9 +99,9 @@ def _other_names(hop: Received) -> list[str]:
 
 def format_return_path(path: str) -> bytes:
     """The field with its line end; the empty path is ``<>``.    RFC 5321 §4.4."""
-    return f"Return-Path: <{_UNSAFE_PATH.sub('?', path)}>\r\n".encode()
+    return f"Return-Path: <{safe_path(path)}>\r\n".encode()
 
 
 def format_delivered_to(address: str) -> bytes:
     """The field with its line end.    RFC 9228 §3."""
-    return f"Delivered-To: {_UNSAFE_PATH.sub('?', address)}\r\n".encode()
+    return f"Delivered-To: {safe_path(address)}\r\n".encode()

@@ -113,6 +113,30 @@ def test_the_other_fields() -> None:
     assert trace.format_delivered_to("ö@c") == "Delivered-To: ö@c\r\n".encode()
 
 
+@pytest.mark.parametrize(
+    "end", ["\r\n", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"]
+)
+def test_no_line_of_a_stranger_in_any_field(end: str) -> None:
+    text = f'"x{end}Subject: y"@c'
+    hop = trace.Received(
+        from_name=f"x{end}Subject:y",
+        from_reverse=f"r{end}Subject:y",
+        by_name="h",
+        protocol="SMTP",
+        id="1",
+        recipient=text,
+        utc_ms=0,
+    )
+    made = [
+        trace.format_return_path(text),
+        trace.format_delivered_to(text),
+        trace.format_received(hop),
+    ]
+    for field in made:
+        lines = field.decode().splitlines()
+        assert not [line for line in lines[1:] if not line.startswith("\t")], field
+
+
 def test_trace_ids() -> None:
     ids = TraceIds(bytes(range(16)), b"abcdefgh")
     assert ids.make(12345) == "4xmoVLI_RQ4H9NiBdWGM_A"

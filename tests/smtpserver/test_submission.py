@@ -117,3 +117,13 @@ async def test_localserve_takes_everything(house: House) -> None:
     assert [account for account, _, _ in house.store.messages] == ["mox", "mox"]
     await user.mail("somebody-554@elsewhere.example", sender="mox@example.org")
     await user.data(b"From: mox@example.org\r\n\r\n", 554, "5.3.0")
+
+
+async def test_a_sender_cannot_end_the_line_of_a_field(house: House, user: Client) -> None:
+    sender = '"mox+\x85Subject:\u2028y"@example.org'
+    await user.say(f"MAIL FROM:<{sender}> SMTPUTF8", 250, "2.1.0")
+    await user.say("RCPT TO:<other@example.org>", 250, "2.1.0")
+    await user.data(b"From: mox@example.org\r\n\r\n")
+    lines = house.store.messages[0][2].prefix.decode().splitlines()
+    assert not [line for line in lines if line.startswith(("Subject", "y"))]
+    assert 'smtp.mailfrom="mox+?Subject:?y"@example.org' in "".join(lines)
