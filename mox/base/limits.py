@@ -50,6 +50,7 @@ SMTP_REPLY_LINES: Final = 1000  # lines of one reply we read; EHLO of real serve
 SMTP_AUTH_DISCARD: Final = 64 * 1024  # bytes of an overlong AUTH line skipped before closing
 SMTP_AUTH_FAILURES_FREE: Final = 3  # failed logins of a connection; then it is slow and waits
 SMTP_INPUT_QUEUE: Final = 128 * 1024  # bytes received and not read yet before the socket is paused
+SMTP_FROM: Final = 16 * KIB  # bytes of the From field of a submission; it has one address
 SMTP_BAD_TRANSACTIONS: Final = 10  # without a good one: the connection ends
 
 # SMTP times, seconds

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mox.base import metrics
 from mox.base.errors import Malformed
+from mox.base.limits import SMTP_FROM
 from mox.inbound.receive import Received
 from mox.message import address as header_address
 from mox.message import messageid
@@ -49,7 +50,7 @@ def check_message(session: "Session", transaction: Transaction, received: Receiv
 
 def _author(values: list[bytes]) -> Address:
     """The one address of the one From field.    RFC 6409 §6.1: who speaks must be clear."""
-    if len(values) != 1:
+    if len(values) != 1 or len(values[0]) > SMTP_FROM:
         raise _refused("badfrom", replies.BAD_FROM)
     try:
         mailboxes = header_address.mailboxes(header_address.parse_strict(values[0]))

@@ -53,6 +53,7 @@ async def test_what_is_there_is_left_alone(house: House, user: Client) -> None:
         (b"From: <mox@exa mple.org>\r\n\r\n", 550, "5.6.0"),
         (b"From: \xff@example.org\r\n\r\n", 550, "5.6.0"),
         (b"From: <>\r\n\r\n", 550, "5.6.0"),
+        (b"From: (" + b"x" * 20_000 + b") mox@example.org\r\n\r\n", 550, "5.6.0"),
         # Some show the author of the first one, some of the second.
         (b"From : other@example.org\r\nFrom: mox@example.org\r\n\r\n", 550, "5.6.0"),
         (b"From: mox@example.org\r\nFROM\t:\r\n other@example.org\r\n\r\n", 550, "5.6.0"),
