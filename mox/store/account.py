@@ -83,11 +83,15 @@ class Account:
 
     def claim_recent(self, view: View) -> None:
         """The first read-write session sees new messages as ``\\Recent`` (RFC 3501 §2.3.2)."""
-        record = view.mailbox.record
+        record, first = view.mailbox.record, view.mailbox.recent_view
         if view.read_only or view.mailbox.deleted or record.first_recent >= record.uidnext:
+            return
+        if first is not None and first is not view:
+            # While that one is open what comes later is its own too: nothing is recent in two.
             return
         known = view.highest_uid() + 1
         if known > record.first_recent:
+            view.mailbox.recent_view = view
             view.recent_from = (
                 record.first_recent if view.recent_from > 0xFFFFFFFF else view.recent_from
             )

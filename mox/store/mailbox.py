@@ -37,6 +37,7 @@ class Mailbox:
         self.record = record
         self.columns: Columns | None = None
         self.views: set[View] = set()
+        self.recent_view: View | None = None  # the open one that gets those \Recent that come
         self.pins = 0  # commands holding slot numbers over an await
         self.deleted = False
         self.used = 0  # order of last use, for dropping columns

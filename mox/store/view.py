@@ -165,6 +165,8 @@ class View:
     def close(self) -> None:
         """The session goes elsewhere."""
         self.mailbox.views.discard(self)
+        if self.mailbox.recent_view is self:
+            self.mailbox.recent_view = None
         self.mailbox.compact()
 
     def uid_ranges(self, slots: "array[int]") -> Ranges:

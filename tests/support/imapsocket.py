@@ -7,7 +7,7 @@ from typing import Self
 from support.imaphouse import PASSWORD, USER
 
 ANSWER_S = 5.0  # a server that says nothing for so long hangs
-QUIET_S = 0.1  # in IDLE: nothing more comes after so long
+QUIET_S = 0.25  # in IDLE: nothing more comes after so long
 REST_S = 0.001  # when everything is answered, nothing should be there
 
 _COMMAND = re.compile(rb"(?:\A|\r\n)([a-z]+[0-9]+) [A-Za-z]")
@@ -26,6 +26,7 @@ class SocketPeer:
         self._owed: set[bytes] = set()  # tags without a reply
         self._fresh = True  # nothing came since we sent something, or since the beginning
         self._asked = False  # the server waits for us
+        self._ahead = False  # what it asks for was sent already
         self._returned: list[bytes] = []
         self._reading: asyncio.Task[bytes | None] | None = None
 
@@ -53,6 +54,7 @@ class SocketPeer:
         if not self._asked:
             self._owed.update(_COMMAND.findall(data))
         self._fresh, self._asked = True, False
+        self._ahead = b"\r\ndone\r\n" in data.lower()
         self._writer.write(data)
 
     async def response(self) -> bytes | None:
@@ -89,7 +91,7 @@ class SocketPeer:
         self._fresh = False
         self._owed.discard(response.split(b" ", 1)[0])
         if response.startswith(b"+ "):
-            self._asked = True
+            self._asked = not self._ahead
         elif response.startswith(b"* BAD"):
             self._owed.clear()  # to a line without a tag
 
