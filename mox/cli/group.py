@@ -66,7 +66,10 @@ def usage(words: tuple[str, ...], command: click.Command, ctx: click.Context) ->
 
 def _option(option: click.Option) -> str:
     name = max(option.opts, key=len)
-    return f"[{name}]" if option.is_flag else f"[{name} {option.metavar or 'TEXT'}]"
+    if option.is_flag:
+        return f"[{name}]"
+    text = f"{name} {option.metavar or 'TEXT'}"
+    return text if option.required else f"[{text}]"
 
 
 def print_list(group: click.Group, ctx: click.Context, *, to_stderr: bool) -> None:

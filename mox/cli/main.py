@@ -23,6 +23,11 @@ COMMANDS = {
     "deliver": "mox.cli.control:deliver",
     "config": "mox.cli.config:config",
     "verifydata": "mox.cli.verify:verifydata",
+    "spf": "mox.cli.spf:spf",
+    "dkim": "mox.cli.dkim:dkim",
+    "dmarc": "mox.cli.dmarc:dmarc",
+    "dnsbl": "mox.cli.dnsbl:dnsbl",
+    "dns": "mox.cli.dns:dns",
     "version": "mox.cli.about:version",
     "help": "mox.cli.about:help_",
 }
