@@ -213,7 +213,8 @@ def _read_localpart(cursor: Cursor) -> tuple[str, bool]:
 
 
 def _canonical_domain(raw: bytes) -> str:
-    if len(raw) > SMTP_DOMAIN:
+    # The limit is of the A-label form; in UTF-8 a character takes up to four bytes.
+    if len(raw) > 4 * SMTP_DOMAIN:
         raise _bad_domain("domain too long")
     try:
         text = raw.decode("utf-8").lower()

@@ -180,3 +180,18 @@ def test_what_is_formatted_parses_to_the_same(localpart: str) -> None:
         assert len(localpart.encode()) > 128
         return
     assert parse_address(str(address)) == address
+
+
+@pytest.mark.rfc("5321 §4.5.3.1.2")
+def test_the_limit_of_a_domain_is_of_its_a_label_form() -> None:
+    labels = ["xn--" + "bcher-kva"] * 17
+    address = parse_address("x@" + ".".join(labels) + ".example")
+    assert len(address.domain) < 255
+    # In UTF-8 it may be longer or shorter; it is the same domain in any case.
+    assert parse_address(address.unicode()).domain == address.domain
+    wide = "x@" + ".".join(["\U0001d538" * 15] * 4 + ["例" * 15] * 3)
+    assert parse_address(wide).domain == ".".join(
+        [("a" * 15)] * 4 + [parse_address("x@" + "例" * 15).domain] * 3
+    )
+    with pytest.raises(CommandError, match="too long"):
+        parse_address("x@" + ".".join(["a" * 60] * 5))

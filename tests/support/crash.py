@@ -288,10 +288,15 @@ class Load:
     def _store(self, client: ImapClient, uid: int, rng: random.Random) -> None:
         flag = rng.choice((rb"\Seen", rb"\Flagged", b"$one", b"$two"))
         result = client.ok(b"UID STORE %d +FLAGS (%s)" % (uid, flag))
+        own = False
         for response in result.of(b"FETCH"):
             self.ledger.saw(response)
-        if not result.of(b"FETCH"):
-            return  # this session was not told of the message yet
+            items = response.pairs()
+            set_now = {atom(found) for found in sequence(items[b"FLAGS"])}
+            own = own or (number(items[b"UID"]) == uid and flag in set_now)
+        if not own:
+            # This session was not told of the message before the command; its FETCH lines are news.
+            return
         with self.ledger.lock:
             self.ledger.promised.setdefault(uid, set()).add(flag)
 
