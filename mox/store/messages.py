@@ -158,7 +158,7 @@ async def copy(
     """Copy live messages by reference, ascending; with ``move`` they leave the source as well.
 
     Errors  MailboxMissing, QuotaExceeded (copy only), KeywordLimit, UidExhausted, StoreStopped.
-    Locks   the caller has pinned the source.
+    Locks   slot numbers hold up to the first await: the caller may let go of them after that.
     """
     if target.deleted or source.deleted:
         raise MailboxMissing
@@ -170,12 +170,13 @@ async def copy(
     check_copy(source, slots, target)
     change = ChangeSet(account, origin)
     uids = copy_in(change, source, slots, target, move=move)
+    source_uids = columns.uid_ranges(slots)
     await account.committer.synced(change.stage())
     return Added(
         uidvalidity=target.record.uidvalidity,
         uids=uids,
         modseq=change.modseq,
-        source_uids=columns.uid_ranges(slots),
+        source_uids=source_uids,
     )
 
 
