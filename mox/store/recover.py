@@ -8,11 +8,15 @@ from mox.store.layout import keys, rows
 
 if TYPE_CHECKING:
     from mox.store.account import Account
+    from mox.store.layout.rows import MailboxRecord
     from mox.store.mailbox import Mailbox
 
 
 async def recover_mailbox(account: "Account", mailbox: "Mailbox") -> None:
-    """Remove rows that were never committed, recount the others.  Nobody was told of either."""
+    """Remove rows that were never committed, recount the others.  Nobody was told of either.
+
+    A mailbox made by the interrupted change itself (Inbox was being renamed) is removed.
+    """
     record, engine, number = mailbox.record, account.shard.engine, account.id
 
     def uncommitted() -> Batch:
@@ -25,6 +29,12 @@ async def recover_mailbox(account: "Account", mailbox: "Mailbox") -> None:
         return batch
 
     batch = await account.shard.in_thread(uncommitted)
+    if await account.shard.in_thread(_never_made, account, record):
+        del account.mailboxes[mailbox.id]
+        del account.by_name[mailbox.name]
+        batch.delete(Family.META, keys.mailbox(number, mailbox.id))
+        await account.committer.synced(account.committer.stage(batch))
+        return
     columns = await mailbox.load()
     before = record.size
     record.messages = record.unseen = record.deleted = record.size = record.deleted_size = 0
@@ -44,3 +54,10 @@ async def recover_mailbox(account: "Account", mailbox: "Mailbox") -> None:
     batch.put(Family.META, keys.account(number), rows.encode(account.record))
     batch.put(Family.META, keys.mailbox(number, mailbox.id), rows.encode(record))
     await account.committer.synced(account.committer.stage(batch))
+
+
+def _never_made(account: "Account", record: "MailboxRecord") -> bool:
+    """Did the change that made a mailbox not come to its end?  Its log row is in its last batch."""
+    if record.createseq <= account.record.trimmed_modseq:
+        return False
+    return account.shard.engine.get(Family.LOG, keys.log(account.id, record.createseq)) is None
