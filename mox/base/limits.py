@@ -174,3 +174,11 @@ IPREV_NAMES: Final = 10  # names of an address that are tried; the rule of SPF
 DNSBL_TEXT: Final = 500  # characters of a list's explanation that are kept
 DNSBL_HEALTH_S: Final = 4 * 3600  # seconds for which a list's health is believed
 DNSBL_ZONES: Final = 100  # lists whose health is remembered
+
+# TLS policies of other domains
+MTASTS_RECORD: Final = 4 * KIB  # bytes of a record; real ones have under 100
+MTASTS_POLICY: Final = 64 * KIB  # bytes of a policy; RFC 8461 §3.3 advises a limit like this
+MTASTS_MX: Final = 500  # hosts of a policy; real ones name under ten
+MTASTS_AGE_MAX_S: Final = 31_557_600  # seconds; RFC 8461 §3.2
+TLSA_RECORDS: Final = 100  # of one host that are looked at; rollovers need four
+CHAIN_CERTIFICATES: Final = 20  # of a peer's chain; real ones have under five
