@@ -133,11 +133,20 @@ CONNECTION_RATE: Final = (300, 900, 2700)  # new connections per minute: host, n
 CONNECTIONS_OPEN: Final = (30, 90, 270)  # connections at one time
 LOGIN_FAILURES_MINUTE: Final = (10, 30, 90)
 LOGIN_FAILURES_DAY: Final = (50, 150, 450)
+DELIVERED_MESSAGES_MINUTE: Final = (500, 1500, 4500)  # to one account: host, network, region
+DELIVERED_MESSAGES_DAY: Final = (10_000, 30_000, 90_000)
+DELIVERED_BYTES_MINUTE: Final = (1000 * MIB, 3000 * MIB, 9000 * MIB)
+DELIVERED_BYTES_DAY: Final = (3000 * MIB, 9000 * MIB, 27_000 * MIB)
 RATE_NETWORKS: Final = 50_000  # networks counted per window and size; about 15 MB a window at worst
 
 # Configuration and control
 CONFIG_FILE: Final = 64 * MIB  # characters of a configuration file; 100,000 accounts fit
 CONFIG_TEXT: Final = 256  # characters of a name or of a text that is sent to clients
+CONFIG_DURATION: Final = 10 * 365 * 86_400  # seconds; the longest time that can be configured
+CONFIG_REGEXP: Final = 1000  # characters of a regular expression
+REGEXP_SUBJECT: Final = 1000  # characters of a value that such an expression is searched in
+VERDICT_DAYS: Final = 30  # days a verdict is kept; default of verdicts.keep_days
+VERDICT_BYTES: Final = 64 * MIB  # bytes of verdicts of one account; about 50,000
 FILES_OPEN: Final = 65_536  # descriptors we ask for; Debian gives 1024, a few hundred clients
 LISTEN_BACKLOG: Final = 1024  # connections the kernel holds for us; it caps at net.core.somaxconn
 CERTIFICATE_FILE: Final = 1 * MIB  # bytes of a certificate chain; real ones have under 20 KiB

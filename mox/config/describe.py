@@ -10,6 +10,7 @@ from msgspec import NODEFAULT, Meta, Struct
 from msgspec.structs import FieldInfo
 
 from mox.config.domains import DomainsConfig
+from mox.config.duration import Duration
 from mox.config.shape import plain_type
 from mox.config.static import StaticConfig
 from mox.config.toml import format_key, format_string
@@ -102,7 +103,9 @@ def _toml(value: Any) -> str:
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):
         return "{}" if not value else _refuse(value)
-    return format_string(value) if isinstance(value, str) else _refuse(value)
+    if isinstance(value, (str, Duration)):
+        return format_string(str(value))
+    return _refuse(value)
 
 
 def _refuse(value: object) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 from msgspec import NODEFAULT, Struct
 
+from mox.config.duration import Duration
 from mox.config.toml import Path
 
 S = TypeVar("S", bound=Struct)
@@ -51,9 +52,10 @@ def _convert(kind: Any, value: object, path: Path, flaws: Flaws) -> Any:
         return to_struct(core, value, path, flaws)
     if get_origin(core) is dict:
         return _convert_map(get_args(core)[1], value, path, flaws)
+    if core is Duration:
+        return _convert_duration(value, path, flaws)
     if get_origin(core) is tuple and isinstance(value, list):
-        item = get_args(core)[0]
-        return tuple(_convert(item, one, (*path, n), flaws) for n, one in enumerate(value))
+        return _convert_array(get_args(core), value, path, flaws)
     try:
         return msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
@@ -66,6 +68,25 @@ def _convert_map(item: Any, value: object, path: Path, flaws: Flaws) -> dict[str
         flaws.append((path, f"expected a table, got {_kind_of(value)}"))
         return {}
     return {key: _convert(item, one, (*path, key), flaws) for key, one in value.items()}
+
+
+def _convert_array(
+    items: tuple[Any, ...], value: list[object], path: Path, flaws: Flaws
+) -> tuple[Any, ...]:
+    if items[-1] is not Ellipsis and len(items) != len(value):
+        flaws.append((path, f"expected {len(items)} values, got {len(value)}"))
+    return tuple(_convert(items[0], one, (*path, n), flaws) for n, one in enumerate(value))
+
+
+def _convert_duration(value: object, path: Path, flaws: Flaws) -> Duration | None:
+    if not isinstance(value, str):
+        flaws.append((path, f'expected a duration such as "1h30m", got {_kind_of(value)}'))
+        return None
+    try:
+        return Duration(value)
+    except ValueError as error:
+        flaws.append((path, str(error)))
+        return None
 
 
 def plain_type(kind: Any) -> Any:

@@ -7,20 +7,31 @@ stand with the types; what must fit together is in ``check``.
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from mox.base.limits import MESSAGE_SIZE
+from mox.base.limits import (
+    CONNECTION_RATE,
+    CONNECTIONS_OPEN,
+    DELIVERED_BYTES_DAY,
+    DELIVERED_BYTES_MINUTE,
+    DELIVERED_MESSAGES_DAY,
+    DELIVERED_MESSAGES_MINUTE,
+    LOGIN_FAILURES_DAY,
+    LOGIN_FAILURES_MINUTE,
+    MESSAGE_SIZE,
+    VERDICT_BYTES,
+    VERDICT_DAYS,
+)
+from mox.config.duration import Duration
+from mox.config.section import Section
+from mox.config.transport import Port, Transport
 
 Level = Literal["error", "warn", "info", "debug"]
-Port = Annotated[int, Meta(ge=1, le=65535)]
 Size = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
 
 
-class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the file."""
-
-
-class Service(_Section, frozen=True, kw_only=True):
+class Service(Section, frozen=True, kw_only=True):
     """Something that listens on a port."""
 
     enabled: bool = False
@@ -34,8 +45,53 @@ class SMTPService(Service, frozen=True, kw_only=True):
     port: Annotated[Port, Meta(description="TCP port.")] = 25
     no_starttls: Annotated[bool, Meta(description="Do not offer STARTTLS.")] = False
     require_starttls: Annotated[
-        bool, Meta(description="Refuse mail on connections without TLS.")
+        bool,
+        Meta(description="Refuse mail on connections without TLS, but for TLS reports."),
     ] = False
+    no_require_tls: Annotated[bool, Meta(description="Do not offer REQUIRETLS.")] = False
+    tls_session_tickets_disabled: Annotated[
+        bool,
+        Meta(description="No TLS session tickets; some large senders have trouble with them."),
+    ] = True
+    dnsbls: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="DNS block lists, by zone; asked only about senders that nothing else is"
+            " known about."
+        ),
+    ] = ()
+    first_time_sender_delay: Annotated[
+        Duration, Meta(description="Pause before mail of first-time senders is accepted.")
+    ] = Duration("15s")
+
+
+class LMTPService(Service, frozen=True, kw_only=True):
+    """Mail from a mail server on this machine, by LMTP (RFC 2033). No login; mail to our addresses only."""
+
+    enabled: Annotated[bool, Meta(description="Accept such mail here.")] = False
+    socket: Annotated[
+        str,
+        Meta(
+            description="Path of a Unix socket, instead of address and port. Relative to this file."
+        ),
+    ] = ""
+    users: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="System users, by name or number, whose programs may connect to the socket;"
+            " none named: root and the user of the server."
+        ),
+    ] = ()
+    port: Annotated[
+        Port, Meta(description="TCP port, where there is no socket; loopback addresses only.")
+    ] = 24
+    trusted: Annotated[
+        bool,
+        Meta(
+            description="Deliver without judging the sender: the other server has done that. Rulesets"
+            " are applied."
+        ),
+    ] = True
 
 
 class SubmissionService(Service, frozen=True, kw_only=True):
@@ -81,7 +137,7 @@ class MetricsService(Service, frozen=True, kw_only=True):
     port: Annotated[Port, Meta(description="TCP port.")] = 8010
 
 
-class KeyCert(_Section, frozen=True, kw_only=True):
+class KeyCert(Section, frozen=True, kw_only=True):
     """A certificate chain and its private key."""
 
     cert_file: Annotated[
@@ -96,7 +152,7 @@ class KeyCert(_Section, frozen=True, kw_only=True):
     ]
 
 
-class ListenerTLS(_Section, frozen=True, kw_only=True):
+class ListenerTLS(Section, frozen=True, kw_only=True):
     """TLS of a listener."""
 
     key_certs: Annotated[
@@ -109,7 +165,7 @@ class ListenerTLS(_Section, frozen=True, kw_only=True):
     ] = "TLSv1.2"
 
 
-class Listener(_Section, frozen=True, kw_only=True):
+class Listener(Section, frozen=True, kw_only=True):
     """Addresses and the services on them."""
 
     ips: Annotated[
@@ -130,6 +186,7 @@ class Listener(_Section, frozen=True, kw_only=True):
         ListenerTLS | None, Meta(description="Needed by every service that offers TLS.")
     ] = None
     smtp: SMTPService = SMTPService()
+    lmtp: LMTPService = LMTPService()
     submission: SubmissionService = SubmissionService()
     submissions: SubmissionsService = SubmissionsService()
     imap: IMAPService = IMAPService()
@@ -137,14 +194,127 @@ class Listener(_Section, frozen=True, kw_only=True):
     metrics_http: MetricsService = MetricsService()
 
 
-class Postmaster(_Section, frozen=True, kw_only=True):
+class Postmaster(Section, frozen=True, kw_only=True):
     """Where mail for the postmaster goes."""
 
     account: Annotated[str, Meta(description="Account of domains.toml.", examples=["me"])]
     mailbox: Annotated[str, Meta(description="Mailbox of that account.", examples=["Postmaster"])]
 
 
-class SpecialUseMailboxes(_Section, frozen=True, kw_only=True):
+class HostTLSRPT(Section, frozen=True, kw_only=True):
+    """Where others' TLS reports about this host arrive, at its hostname."""
+
+    account: Annotated[str, Meta(description="Account of domains.toml.", examples=["me"])]
+    mailbox: Annotated[str, Meta(description="Mailbox of that account.", examples=["TLSRPT"])]
+    localpart: Annotated[
+        str,
+        Meta(description="Local part of the address, ASCII.", examples=["tlsreports"]),
+    ]
+
+
+class DNS(Section, frozen=True, kw_only=True):
+    """Whom we ask for names."""
+
+    resolvers: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses of resolvers, with port where it is not 53, as in 192.0.2.1:5353"
+            " and [2001:db8::1]:5353; default: those of /etc/resolv.conf."
+        ),
+    ] = ()
+    trusted: Annotated[
+        bool,
+        Meta(
+            description="Believe what they say of DNSSEC: they verify, and nobody is on the way to"
+            " them. Of resolvers on loopback addresses it is always believed."
+        ),
+    ] = False
+
+
+class CA(Section, frozen=True, kw_only=True):
+    """Certificate authorities, for mail we send and HTTPS requests we make. Default: the system's."""
+
+    additional_to_system: Annotated[
+        bool, Meta(description="Trust these and the system's, not only these.")
+    ] = False
+    cert_files: Annotated[
+        tuple[str, ...],
+        Meta(description="Certificates of authorities, PEM. Relative to this file."),
+    ] = ()
+
+
+class TLS(Section, frozen=True, kw_only=True):
+    """TLS of outgoing connections."""
+
+    ca: CA | None = None
+
+
+class Queue(Section, frozen=True, kw_only=True):
+    """When outgoing mail is tried again."""
+
+    retry_after: Annotated[
+        tuple[Duration, ...],
+        Meta(description="Pauses after the first attempts that failed."),
+    ] = (
+        Duration("7m30s"),
+        Duration("15m"),
+        Duration("30m"),
+        Duration("1h"),
+        Duration("2h"),
+        Duration("4h"),
+        Duration("8h"),
+    )
+    retry_every: Annotated[Duration, Meta(description="Pause after each later one.")] = Duration(
+        "12h"
+    )
+    give_up_after: Annotated[
+        Duration,
+        Meta(description="So long after it was sent, a message that cannot be delivered fails."),
+    ] = Duration("96h")
+
+
+Three = tuple[Count, Count, Count]
+
+
+class RateLimits(Section, frozen=True, kw_only=True):
+    """What others may do, each as three numbers: one address (IPv4 /32, IPv6 /64), its network (/26, /48), its region (/21, /32)."""
+
+    connections_open: Annotated[Three, Meta(description="Connections at one time.")] = (
+        CONNECTIONS_OPEN
+    )
+    connections_per_minute: Annotated[Three, Meta(description="New connections.")] = CONNECTION_RATE
+    login_failures_per_minute: Annotated[Three, Meta(description="Failed logins.")] = (
+        LOGIN_FAILURES_MINUTE
+    )
+    login_failures_per_day: Annotated[Three, Meta(description="Failed logins.")] = (
+        LOGIN_FAILURES_DAY
+    )
+    messages_per_minute: Annotated[Three, Meta(description="Messages to one account.")] = (
+        DELIVERED_MESSAGES_MINUTE
+    )
+    messages_per_day: Annotated[Three, Meta(description="Messages to one account.")] = (
+        DELIVERED_MESSAGES_DAY
+    )
+    bytes_per_minute: Annotated[Three, Meta(description="Bytes of messages to one account.")] = (
+        DELIVERED_BYTES_MINUTE
+    )
+    bytes_per_day: Annotated[Three, Meta(description="Bytes of messages to one account.")] = (
+        DELIVERED_BYTES_DAY
+    )
+
+
+class Verdicts(Section, frozen=True, kw_only=True):
+    """How long it is remembered why a message was accepted, put aside or refused."""
+
+    keep_days: Annotated[
+        Annotated[int, Meta(ge=0, le=3650)], Meta(description="Days; 0 to remember nothing.")
+    ] = VERDICT_DAYS
+    keep_bytes: Annotated[
+        Size, Meta(description="Bytes for each account; the oldest go first.")
+    ] = VERDICT_BYTES
+
+
+class SpecialUseMailboxes(Section, frozen=True, kw_only=True):
     """Mailboxes with a role. With an empty name none is made."""
 
     sent: Annotated[str, Meta(description="Copies of sent messages.")] = ""
@@ -165,7 +335,7 @@ class SpecialUseMailboxes(_Section, frozen=True, kw_only=True):
         return {role: name for role, name in names.items() if name}
 
 
-class InitialMailboxes(_Section, frozen=True, kw_only=True):
+class InitialMailboxes(Section, frozen=True, kw_only=True):
     """Mailboxes of a new account, besides Inbox. Without this table: Sent, Archive, Trash, Drafts, Junk."""
 
     special_use: SpecialUseMailboxes = SpecialUseMailboxes()
@@ -179,7 +349,7 @@ DEFAULT_MAILBOXES = InitialMailboxes(
 )
 
 
-class StaticConfig(_Section, frozen=True, kw_only=True):
+class StaticConfig(Section, frozen=True, kw_only=True):
     """The static configuration, ``mox.toml``. It is read at start; a change needs a restart."""
 
     data_dir: Annotated[
@@ -220,9 +390,35 @@ class StaticConfig(_Section, frozen=True, kw_only=True):
             " or before it. Messages always are before it."
         ),
     ] = "delayed"
+    no_outgoing_dmarc_reports: Annotated[
+        bool, Meta(description="Send no DMARC reports to domains whose mail we receive.")
+    ] = False
+    no_outgoing_tls_reports: Annotated[
+        bool, Meta(description="Send no TLS reports to domains we send mail to.")
+    ] = False
+    outgoing_tls_reports_for_all_success: Annotated[
+        bool, Meta(description="Send TLS reports also where nothing failed.")
+    ] = False
+    keep_rate_state: Annotated[
+        bool, Meta(description="Keep the counts of rate limits over a restart.")
+    ] = False
     postmaster: Postmaster
+    host_tlsrpt: HostTLSRPT | None = None
     initial_mailboxes: InitialMailboxes = DEFAULT_MAILBOXES
     listeners: Annotated[
         dict[str, Listener],
         Meta(description="Listeners by a name of your choice.", examples=["public"]),
     ]
+    tls: TLS = TLS()
+    dns: DNS = DNS()
+    transports: Annotated[
+        dict[str, Transport],
+        Meta(
+            description="Ways for outgoing mail, by a name of your choice, for use in routes. At most"
+            " one of the tables each; with none, mail goes straight out.",
+            examples=["relay"],
+        ),
+    ] = {}
+    queue: Queue = Queue()
+    rate_limits: RateLimits = RateLimits()
+    verdicts: Verdicts = Verdicts()

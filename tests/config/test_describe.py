@@ -11,7 +11,7 @@ from mox.config.domains import DomainsConfig
 from mox.config.shape import plain_type
 from mox.config.static import StaticConfig
 
-OPTION = re.compile(r"# (\[+[a-z].*\]|[a-z_]+ = .*)")
+OPTION = re.compile(r"# (\[+[a-z].*\]|[a-z0-9_]+ = .*)")
 
 
 def everything_on(text: str) -> str:
