@@ -39,6 +39,11 @@ TLS_WRITE_SLICE: Final = 16 * KIB  # bytes; a TLS record: larger writes make its
 
 # SMTP input
 SMTP_LINE: Final = 2048  # bytes; RFC 5321 §4.5.3.1.4 wants 512, SMTPUTF8 and parameters need more
+SMTP_ENVID: Final = 100  # characters of an envelope id, encoded; RFC 3461 §4.4
+SMTP_ORCPT: Final = 500  # characters of an ORCPT parameter; RFC 3461 §4.2
+SMTP_HOLD_MAX: Final = 60 * 86_400  # seconds; what FUTURERELEASE (RFC 4865) announces
+SMTP_MX_HOSTS: Final = 20  # mail exchangers of a sender's domain looked at; real ones have under ten
+SMTP_CHUNK_DIGITS: Final = 20  # of the size of a BDAT chunk; as RFC 1870 §3 has it for SIZE
 SMTP_AUTH_LINE: Final = 12_288  # bytes; RFC 4954 §4
 SMTP_RECIPIENTS: Final = 1000  # RFC 5321 §4.5.3.1.8 wants at least 100
 SMTP_PATH: Final = 256  # bytes; RFC 5321 §4.5.3.1.3
@@ -57,6 +62,7 @@ SMTP_BAD_TRANSACTIONS: Final = 10  # without a good one: the connection ends
 SMTP_TIMEOUT_COMMAND: Final = 5 * 60.0  # RFC 5321 §4.5.3.2.7
 SMTP_TIMEOUT_DATA_BLOCK: Final = 3 * 60.0  # RFC 5321 §4.5.3.2.5
 SMTP_TIMEOUT_DATA_TOTAL: Final = 30 * 60.0
+SMTP_TIMEOUT_LOOKUP: Final = 60.0  # names a client gives; spec/smtp-server.md section 11
 SMTP_LINGER: Final = 2.0  # waiting for the client to close, so that it can read the last reply
 SMTP_STOP_GRACE: Final = 3.0  # running commands at shutdown
 
@@ -99,6 +105,25 @@ AUTHRES_METHODS: Final = 200  # results in one field
 AUTHRES_PROPERTIES: Final = 100  # properties of one result
 AUTHRES_TEXT: Final = 300  # characters of a value, reason or comment we write
 PUBLIC_SUFFIX_CACHE: Final = 10_000  # domains whose organisational domain is remembered
+CHECK_S: Final = 60.0  # seconds; iprev, SPF, DKIM keys, DMARC policy: each
+CHECK_DNSBL_S: Final = 30.0  # seconds for one DNS list, the check of its health included
+
+# Reports of other mail servers, about DMARC and TLS
+GZIP_MEMBERS: Final = 100  # members of a gzip file; those of reports have one
+REPORT_MESSAGE: Final = 15 * MIB  # bytes of a message that a report is looked for in
+REPORT_UNPACKED: Final = 20 * MIB  # bytes unpacked for one message; real reports have under 5 MiB
+REPORT_PARTS: Final = 20  # parts of a message that are tried; real ones have one
+REPORT_TEXT: Final = 4 * KIB  # characters of one value of a report
+REPORT_NOTES: Final = 100  # results, reasons or errors beside each other; real ones have under five
+DMARC_REPORT_DEPTH: Final = 16  # levels of elements; the format has six
+DMARC_REPORT_ELEMENTS: Final = 1_000_000  # elements; 50,000 records have as many
+DMARC_REPORT_RECORDS: Final = 50_000  # records; about 40 MB of memory
+DMARC_REPORT_TOKEN: Final = 256 * KIB  # bytes of a tag or comment: expat reads it anew with each piece
+TLS_REPORT_DEPTH: Final = 20  # levels of lists and objects; the format has six
+TLS_REPORT_OBJECTS: Final = 20_000  # objects: policies and details of failures
+TLS_REPORT_VALUES: Final = 400_000  # commas; bounds members and list items, about 40 MB of memory
+TLSRPT_RECORD: Final = 4 * KIB  # bytes of a record; real ones have under 200
+TLSRPT_URIS: Final = 20  # addresses of a record; real ones have one
 
 # Junk filter and reputation
 JUNK_TOKENS: Final = 20_000  # different words and runs of one message; bounds look-ups and rows
@@ -108,6 +133,14 @@ JUNK_HEADER: Final = 32 * KIB  # bytes of field values counted; a list of 500 ad
 JUNK_COUNT: Final = (1 << 32) - 1  # messages counted for a word; 32 bits are stored
 REPUTATION_DKIM_DOMAINS: Final = 20  # signing domains of a message that are remembered; few have 3
 SUBJECTPASS_SUBJECT: Final = 64 * KIB  # bytes of a Subject searched for a token
+RULESET_ADDRESS: Final = 400  # characters of an address that expressions are tried on
+RULESET_NAME: Final = 200  # characters of a field name that expressions are tried on
+RULESET_VALUE: Final = 2000  # characters of a field value that expressions are tried on
+RULESET_FIELDS: Final = 1000  # header fields that expressions are tried on; lists have under 100
+REASON_TEXT: Final = 500  # characters of one text in X-Mox-Reason
+VERDICT_TEXT: Final = 200  # characters of a stranger's text kept in a verdict
+VERDICT_WORDS: Final = 5  # words of either kind kept in a verdict
+VERDICT_SIGNATURES: Final = 5  # signatures of a message kept in a verdict
 
 # Store
 KEYWORDS_PER_MAILBOX: Final = 1000  # then NO [LIMIT] and PERMANENTFLAGS without \*
@@ -118,6 +151,9 @@ COMMIT_GROUP: Final = 256  # change sets of one group commit
 COMMIT_BATCH_ROWS: Final = 2000  # rows of one write batch; a larger one holds the GIL too long
 PACK_SIZE: Final = 256 * MIB  # bytes; then a new pack is begun
 DISK_FREE_MIN: Final = 64 * MIB  # bytes; below it new bodies are refused so that the index goes on
+REJECTS_DAYS: Final = 14  # days a refused message is kept
+REJECTS_KEPT: Final = 1000  # refused messages of one account; then no more are kept
+RATES_KEPT: Final = 10_000  # networks of accounts whose counts are in memory; about 20 MB
 
 # Passwords
 PASSWORD_MIN: Final = 8  # bytes of UTF-8
@@ -191,3 +227,20 @@ MTASTS_MX: Final = 500  # hosts of a policy; real ones name under ten
 MTASTS_AGE_MAX_S: Final = 31_557_600  # seconds; RFC 8461 §3.2
 TLSA_RECORDS: Final = 100  # of one host that are looked at; rollovers need four
 CHAIN_CERTIFICATES: Final = 20  # of a peer's chain; real ones have under five
+
+# SMTP client, seconds; at least the minimums of RFC 5321 §4.5.3.2
+CLIENT_TIMEOUT_REPLY: Final = 5 * 60.0  # greeting, EHLO, MAIL, RCPT
+CLIENT_TIMEOUT_DATA_START: Final = 2 * 60.0
+CLIENT_TIMEOUT_BLOCK: Final = 3 * 60.0  # for each block of data to be taken
+CLIENT_TIMEOUT_DATA_END: Final = 10 * 60.0
+CLIENT_TIMEOUT_QUIT: Final = 5.0  # nothing depends on it
+CLIENT_TIMEOUT_DIAL: Final = 30.0  # all addresses of a host together
+CLIENT_DIAL_STAGGER: Final = 1.0  # head start of an address before the next one is tried beside it
+CLIENT_REPLY_LINE: Final = 2048  # bytes; RFC 5321 §4.5.3.1.5 wants 512, real servers say more
+CLIENT_REPLY: Final = 64 * KIB  # bytes of one reply, all its lines
+CLIENT_INPUT: Final = 1 * MIB  # bytes of replies not read yet: 1,000 recipients refused at length
+CLIENT_BLOCK: Final = 64 * KIB  # bytes of content read and sent at a time
+CLIENT_AT_ONCE: Final = (
+    64 * KIB
+)  # bytes of a message sent by BDAT before its recipients are accepted
+CLIENT_KEYWORDS: Final = 100  # extensions of a server that are read; real ones have under 20

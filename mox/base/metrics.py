@@ -33,7 +33,7 @@ REGISTRY: Final = CollectorRegistry()
 _SECONDS_S: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 20)
 _SECONDS_L: Final = (*_SECONDS_S, 30, 60, 120)
 
-AREAS: Final = ("ctl", "imapserver", "metrics", "serve", "smtpserver", "store")
+AREAS: Final = ("ctl", "imapserver", "inbound", "metrics", "serve", "smtpserver", "store")
 """Parts of the server that count their unhandled errors."""
 
 
@@ -111,7 +111,7 @@ SMTP_COMMAND_SECONDS: Final = _histogram(
 SMTP_DELIVERIES: Final = _counter(
     "mox_smtpserver_delivery_total",
     "Recipients of incoming messages. result: delivered, reject, unknownuser, accounterror,"
-    " delivererror.",
+    " delivererror. reason: the rule that decided.",
     "result",
     "reason",
 )
@@ -119,6 +119,49 @@ SMTP_SUBMISSIONS: Final = _counter(
     "mox_smtpserver_submission_total",
     "Submitted messages. result: ok, badmessage, badfrom, badheader, messagelimiterror,"
     " recipientlimiterror, localserveerror, queueerror.",
+    "result",
+)
+IPREV_LOOKUPS: Final = _counter(
+    "mox_iprev_lookup_total",
+    "Reverse names of clients looked up. status: pass, fail, temperror, permerror.",
+    "status",
+)
+DNSBL_SECONDS: Final = _histogram(
+    "mox_dnsbl_lookup_duration_seconds",
+    "Time to ask a DNS list about a client. status: pass (not listed), fail (listed), temperror.",
+    _SECONDS_L,
+    "zone",
+    "status",
+)
+SPF_SECONDS: Final = _histogram(
+    "mox_spf_verify_duration_seconds",
+    "Time to evaluate SPF. status: none, neutral, pass, fail, softfail, temperror, permerror.",
+    _SECONDS_L,
+    "status",
+)
+DKIM_SECONDS: Final = _histogram(
+    "mox_dkim_verify_duration_seconds",
+    "Time to look the keys of a message's signatures up, by signature. status: none, pass, fail,"
+    " policy, neutral, temperror, permerror.",
+    _SECONDS_L,
+    "algorithm",
+    "status",
+)
+DMARC_SECONDS: Final = _histogram(
+    "mox_dmarc_verify_duration_seconds",
+    "Time to look a DMARC policy up. status: none, pass, fail, temperror, permerror; reject: the"
+    " policy wants it; use: the policy is meant for this message (pct).",
+    _SECONDS_L,
+    "status",
+    "reject",
+    "use",
+)
+SUBJECTPASS_GENERATED: Final = _counter(
+    "mox_subjectpass_generate_total", "Refusals that gave a word for the subject."
+)
+SUBJECTPASS_VERIFIED: Final = _counter(
+    "mox_subjectpass_verify_total",
+    "Such words looked for in a subject. result: ok, fail.",
     "result",
 )
 SMTP_DELIVERY_STARTTLS: Final = _counter(

@@ -8,12 +8,12 @@ Laws    never more than ``MESSAGE_IN_MEMORY`` and one batch in memory; disk only
 import asyncio
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from mox.base.limits import HEADER_PARSE, MESSAGE_IN_MEMORY
-from mox.message.lines import ToCRLF
+from mox.message.lines import Octets, ToCRLF
 from mox.store.blobs.base import SpoolFile
 from mox.store.content import Spool
 from mox.store.errors import DiskFull
@@ -48,6 +48,18 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
         return not (complete and _HEADER_ONLY.fullmatch(self.header))
 
 
+class Watcher(Protocol):
+    """Hears of a message while it arrives, with its line ends repaired.    Raises nothing."""
+
+    def header_arrived(self, header: bytes) -> None:
+        """The header section with its empty line, as far as HEADER_PARSE; once a message."""
+        ...
+
+    def body(self, chunk: bytes) -> None:
+        """A piece of what follows it; not empty."""
+        ...
+
+
 class Receiver:
     """Takes the chunks of one message.    Nothing can fail before the end of the message is read."""
 
@@ -59,14 +71,24 @@ class Receiver:
         "_lines",
         "_max_size",
         "_spool",
+        "_watcher",
         "failure",
         "too_big",
     )
 
-    def __init__(self, folder: Path, max_size: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_size: int,
+        watcher: Watcher | None = None,
+        *,
+        binary: bool = False,
+    ) -> None:
+        """Input  max_size: bytes; binary: line ends stay as they are (RFC 3030 §3)."""
         self._spool = Spool(folder)
+        self._watcher = watcher
         self._max_size = max_size
-        self._lines = ToCRLF()
+        self._lines = Octets() if binary else ToCRLF()
         self._batch: list[bytes] = []
         self._batched = 0
         self._header = bytearray()
@@ -83,7 +105,7 @@ class Receiver:
             self.too_big = True
             await self.discard()
             return
-        self._watch_header(chunk)
+        self._watch(chunk)
         self._batch.append(chunk)
         self._batched += len(chunk)
         if self._batched >= BATCH:
@@ -95,6 +117,8 @@ class Receiver:
         if self.failure is not None:
             raise self.failure
         content = self._spool.finish()
+        if not self._header_done:
+            self._end_header(len(self._header))
         return Received(
             content=content,
             size=self._lines.size,
@@ -122,8 +146,11 @@ class Receiver:
             self.failure = e
             await self.discard()
 
-    def _watch_header(self, chunk: bytes) -> None:
+    def _watch(self, chunk: bytes) -> None:
+        """Find the end of the header section; tell who listens."""
         if self._header_done:
+            if self._watcher is not None and chunk:
+                self._watcher.body(chunk)
             return
         start = max(0, len(self._header) - 3)
         self._header += chunk
@@ -133,5 +160,13 @@ class Receiver:
             found = self._header.find(b"\r\n\r\n", start)
             end = found + 4 if found >= 0 else HEADER_PARSE
         if end <= len(self._header):
-            del self._header[end:]
-            self._header_done = True
+            self._end_header(end)
+
+    def _end_header(self, end: int) -> None:
+        self._header_done = True
+        rest = bytes(self._header[end:])
+        del self._header[end:]
+        if self._watcher is not None:
+            self._watcher.header_arrived(bytes(self._header))
+            if rest:
+                self._watcher.body(rest)

@@ -1,0 +1,1 @@
+"""The questions asked about a message; one file each."""
