@@ -14,6 +14,7 @@ from cryptography.x509 import verification
 
 from mox.base.limits import CHAIN_CERTIFICATES, TLSA_RECORDS
 from mox.dns.base import Tlsa
+from mox.tlspolicy.pkix import CA_POLICY, LEAF_POLICY, short
 
 
 class Usage(IntEnum):
@@ -57,15 +58,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DIGEST: Final[dict[int, int]] = {Matching.SHA256: 32, Matching.SHA512: 64}
-
-# A chain to an anchor that DNS names needs no more than signatures, times, CA flags and a name;
-# private authorities rarely follow the profile of the web (RFC 7672 §3.1.2, RFC 5280 §6).
-_CA_POLICY = verification.ExtensionPolicy.permit_all().require_present(
-    x509.BasicConstraints, verification.Criticality.AGNOSTIC, None
-)
-_LEAF_POLICY = verification.ExtensionPolicy.permit_all().require_present(
-    x509.SubjectAlternativeName, verification.Criticality.AGNOSTIC, None
-)
 
 
 def record_name(host: str, port: int = 25) -> str:
@@ -151,24 +143,19 @@ def _chain_problem(
         verification.PolicyBuilder()
         .store(verification.Store([anchor]))
         .time(datetime.fromtimestamp(now_s, UTC))
-        .extension_policies(ca_policy=_CA_POLICY, ee_policy=_LEAF_POLICY)
+        .extension_policies(ca_policy=CA_POLICY, ee_policy=LEAF_POLICY)
     )
     problem = "no name to compare with"
     for name in dict.fromkeys(names):
         try:
             builder.build_server_verifier(x509.DNSName(name)).verify(chain[0], list(chain[1:]))
         except verification.VerificationError as error:
-            problem = _short(error)
+            problem = short(error)
         except (ValueError, UnsupportedAlgorithm):
             problem = "the chain cannot be checked"
         else:
             return ""
     return problem
-
-
-def _short(error: verification.VerificationError) -> str:
-    """The library's reason without the certificate it prints behind it."""
-    return str(error).partition(" (encountered")[0].removeprefix("validation failed: ")
 
 
 def matches(record: Tlsa, certificate: x509.Certificate) -> bool:
