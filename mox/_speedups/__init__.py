@@ -22,6 +22,7 @@ except ImportError as error:
 IMPLEMENTATION = "python" if os.environ.get("MOX_PURE_PYTHON") else "cython"
 
 if os.environ.get("MOX_PURE_PYTHON"):
+    from mox._speedups.reference import bulk as _bulk
     from mox._speedups.reference import canonical as _canonical
     from mox._speedups.reference import fetchlines as _fetchlines
     from mox._speedups.reference import headers as _headers
@@ -31,6 +32,7 @@ if os.environ.get("MOX_PURE_PYTHON"):
     from mox._speedups.reference import words as _words
 else:
     try:
+        from mox._speedups import bulk as _bulk  # type: ignore[no-redef]
         from mox._speedups import canonical as _canonical  # type: ignore[no-redef]
         from mox._speedups import fetchlines as _fetchlines  # type: ignore[no-redef]
         from mox._speedups import headers as _headers  # type: ignore[no-redef]
@@ -57,6 +59,20 @@ FETCH_INTERNALDATE: Final[int] = _fetchlines.FETCH_INTERNALDATE
 FETCH_SIZE: Final[int] = _fetchlines.FETCH_SIZE
 FETCH_SAVEDATE: Final[int] = _fetchlines.FETCH_SAVEDATE
 FETCH_RECENT: Final[int] = _fetchlines.FETCH_RECENT
+append_copies = _bulk.append_copies
+expunge_slots = _bulk.expunge_slots
+files_of = _bulk.files_of
+first_gone = _bulk.first_gone
+flag_changes = _bulk.flag_changes
+keywords_of = _bulk.keywords_of
+live_slots = _bulk.live_slots
+pack_keys = _bulk.pack_keys
+pack_references = _bulk.pack_references
+pack_rows = _bulk.pack_rows
+set_flags_of = _bulk.set_flags_of
+size_of = _bulk.size_of
+split_modseq = _bulk.split_modseq
+without_modseqs = _bulk.without_modseqs
 BodyCanonicalizer = _canonical.BodyCanonicalizer
 relax_header = _canonical.relax_header
 # runs of words, bits of what add_words takes
@@ -111,21 +127,35 @@ __all__ = [
     "WORDS_THREE",
     "WORDS_TWO",
     "add_words",
+    "append_copies",
     "compile_program",
     "count_ranges",
     "decode_ranges",
     "encode_ranges",
     "evaluate_with",
+    "expunge_slots",
+    "files_of",
     "filter_fields",
+    "first_gone",
+    "flag_changes",
     "format_fetch",
     "format_items",
     "intersect_ranges",
+    "keywords_of",
+    "live_slots",
     "merge_ranges",
+    "pack_keys",
+    "pack_references",
+    "pack_rows",
     "ranges_of",
     "relax_header",
     "run_program",
     "scan_body",
     "scan_header",
+    "set_flags_of",
+    "size_of",
+    "split_modseq",
     "subtract_ranges",
     "tokenize",
+    "without_modseqs",
 ]

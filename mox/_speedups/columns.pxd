@@ -1,11 +1,12 @@
 # C view of the columns, for the compiled modules that read them (search, fetchlines).
 
 from cpython.array cimport array
-from libc.stdint cimport int16_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t, uint64_t
 
 
 cdef enum:
     COLUMNS = 12  # arrays of a Block
+    ROW_SIZE = 72  # bytes of a row before the overflow keywords
     RELEASE_FROM = 32768  # slots; a shorter loop ends before handing the GIL over would pay
 
 # Pointers to the arrays, in the order of the first member on.    Valid between begin() and end().
@@ -28,6 +29,10 @@ cdef struct Block:
 # live one, so that one comparison does for both.
 cdef inline bint is_shown(uint64_t gone, uint64_t told) noexcept nogil:
     return gone - 1 >= told
+
+
+cdef void pack_row(uint8_t* p, const Block* b, Py_ssize_t s) noexcept nogil
+cdef object high_keywords(object keywords)
 
 
 cdef class Columns:
@@ -57,6 +62,7 @@ cdef class Columns:
     cdef void point(self) noexcept
     cdef void tally(self, Py_ssize_t slot, int sign) noexcept
     cdef int set_high(self, Py_ssize_t slot, object high) except -1
+    cdef int make_room_for_lost(self, Py_ssize_t more) except -1
     cdef int lose(self, Py_ssize_t slot, uint64_t modseq) except -1
     cdef uint32_t* sorted_lost(self) noexcept
     cdef Py_ssize_t hidden_below(self, Py_ssize_t slot, uint64_t told) noexcept

@@ -24,7 +24,6 @@ from libc.string cimport memcpy, memmove
 
 cdef enum:
     ROW_VERSION = 1
-    ROW_SIZE = 72  # bytes before the overflow keywords
     ROW_OVERFLOW = 1024  # bytes; 8,192 keywords, far above the 1,000 of a mailbox
     LINK = 16  # bytes before every array, for the list of retired ones
     SEEN = 1 << 0  # mox.base.flags
@@ -433,16 +432,20 @@ cdef class Columns:
         if live:
             self.tally(slot, 1)
 
-    cdef int lose(self, Py_ssize_t slot, uint64_t modseq) except -1:
+    cdef int make_room_for_lost(self, Py_ssize_t more) except -1:
         cdef Py_ssize_t capacity
         cdef uint32_t* larger
-        if self.lost_count == self.lost_capacity:
-            capacity = max(16, self.lost_capacity + self.lost_capacity // 2)
+        if self.lost_count + more > self.lost_capacity:
+            capacity = max(16, self.lost_count + more, self.lost_capacity + self.lost_capacity // 2)
             larger = <uint32_t*>realloc(self.lost, capacity * sizeof(uint32_t))
             if larger == NULL:
                 raise MemoryError
             self.lost = larger
             self.lost_capacity = capacity
+        return 0
+
+    cdef int lose(self, Py_ssize_t slot, uint64_t modseq) except -1:
+        self.make_room_for_lost(1)
         # Sorted when next needed: a large expunge in any order stays linear.
         if self.lost_count and self.lost[self.lost_count - 1] > slot:
             self.lost_sorted = False

@@ -22,8 +22,15 @@ def once():
     program = door.compile_program(
         [("uid", [(1, 900)]), ("slots", every), ("and",), ("maybe", 1), ("or",)]
     )
-    for slot in range(0, 2000, 2):
-        columns.set_gone(slot, 3000)
+    wide = array("I", range(70))
+    door.append_copies(door.Columns(), columns, every, 1, 0, 1, 0, 0, wide)
+    door.set_flags_of(columns, door.flag_changes(columns, every, -1, 1, -1, 1 << 69), -1, 1, -1, 1 << 69, 1)
+    door.pack_keys(b"12345", columns.uids(every))
+    door.pack_references(b"12345", door.files_of(columns, every), b"1", columns.uids(every))
+    door.without_modseqs(columns, door.split_modseq(columns, every, 9)[0], array("Q", [1]))
+    door.pack_rows(columns, every)
+    door.keywords_of(columns, every)
+    door.expunge_slots(columns, door.live_slots(columns, every[::2]), 3000)
     door.run_program(columns, program, 2000, 0, 0, 2000)
     door.evaluate_with(columns, program, 5, 2000, 0, {1: True})
     door.format_fetch(columns, every, every, 127, names, 0, 1 << 20)
