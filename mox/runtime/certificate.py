@@ -1,4 +1,4 @@
-"""Certificates as TLS uses them: make a self-signed one, read names and channel binding."""
+"""Certificates as TLS uses them: make a self-signed one, read names."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -109,13 +109,3 @@ class CertificateNames:
             return ip_address(name) in self._addresses
         except ValueError:
             return False
-
-
-def end_point_binding(certificate: x509.Certificate) -> bytes:
-    """Channel binding data of type tls-server-end-point.    RFC 5929 §4.1."""
-    algorithm = certificate.signature_hash_algorithm
-    # MD5 and SHA-1 are replaced by SHA-256; so is "no single hash function" (Ed25519), for which
-    # RFC 5929 defines nothing and implementations agree on SHA-256.
-    if algorithm is None or isinstance(algorithm, (hashes.MD5, hashes.SHA1)):
-        algorithm = hashes.SHA256()
-    return certificate.fingerprint(algorithm)

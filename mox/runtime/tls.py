@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from mox.base.errors import Refused
 from mox.base.limits import CERTIFICATE_FILE
-from mox.runtime.certificate import CertificateNames, end_point_binding
+from mox.runtime.certificate import CertificateNames
 from mox.runtime.configfiles import Stamp, stamp_of
+from mox.sasl.binding import end_point_binding
 
 _VERSIONS = {
     "TLSv1.0": ssl.TLSVersion.TLSv1,

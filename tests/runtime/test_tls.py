@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mox.base.clock import SystemClock
-from mox.runtime.certificate import CertificateNames, end_point_binding, make_self_signed
+from mox.runtime.certificate import CertificateNames, make_self_signed
 from mox.runtime.tls import CertificateFiles, CertificateUnusable, ServerTLS
+from mox.sasl.binding import end_point_binding
 
 Make = Callable[..., CertificateFiles]
 
