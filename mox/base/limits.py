@@ -42,7 +42,9 @@ SMTP_LINE: Final = 2048  # bytes; RFC 5321 §4.5.3.1.4 wants 512, SMTPUTF8 and p
 SMTP_ENVID: Final = 100  # characters of an envelope id, encoded; RFC 3461 §4.4
 SMTP_ORCPT: Final = 500  # characters of an ORCPT parameter; RFC 3461 §4.2
 SMTP_HOLD_MAX: Final = 60 * 86_400  # seconds; what FUTURERELEASE (RFC 4865) announces
-SMTP_MX_HOSTS: Final = 20  # mail exchangers of a sender's domain looked at; real ones have under ten
+SMTP_MX_HOSTS: Final = (
+    20  # mail exchangers of a sender's domain looked at; real ones have under ten
+)
 SMTP_CHUNK_DIGITS: Final = 20  # of the size of a BDAT chunk; as RFC 1870 §3 has it for SIZE
 SMTP_AUTH_LINE: Final = 12_288  # bytes; RFC 4954 §4
 SMTP_RECIPIENTS: Final = 1000  # RFC 5321 §4.5.3.1.8 wants at least 100
@@ -118,7 +120,9 @@ REPORT_NOTES: Final = 100  # results, reasons or errors beside each other; real 
 DMARC_REPORT_DEPTH: Final = 16  # levels of elements; the format has six
 DMARC_REPORT_ELEMENTS: Final = 1_000_000  # elements; 50,000 records have as many
 DMARC_REPORT_RECORDS: Final = 50_000  # records; about 40 MB of memory
-DMARC_REPORT_TOKEN: Final = 256 * KIB  # bytes of a tag or comment: expat reads it anew with each piece
+DMARC_REPORT_TOKEN: Final = (
+    256 * KIB
+)  # bytes of a tag or comment: expat reads it anew with each piece
 TLS_REPORT_DEPTH: Final = 20  # levels of lists and objects; the format has six
 TLS_REPORT_OBJECTS: Final = 20_000  # objects: policies and details of failures
 TLS_REPORT_VALUES: Final = 400_000  # commas; bounds members and list items, about 40 MB of memory
@@ -176,6 +180,9 @@ RATE_NETWORKS: Final = 50_000  # networks counted per window and size; about 15 
 CONFIG_FILE: Final = 64 * MIB  # characters of a configuration file; 100,000 accounts fit
 CONFIG_TEXT: Final = 256  # characters of a name or of a text that is sent to clients
 CONFIG_DURATION: Final = 10 * 365 * 86_400  # seconds; the longest time that can be configured
+FIRST_TIME_DELAY: Final = 300  # seconds; RFC 5321 §4.5.3.2.6: senders wait 10 minutes
+RETRIES: Final = 100  # pauses of the queue's schedule that are named
+RETRY_PAUSE: Final = 10  # seconds between two attempts at least
 CONFIG_REGEXP: Final = 1000  # characters of a regular expression
 REGEXP_SUBJECT: Final = 1000  # characters of a value that such an expression is searched in
 VERDICT_DAYS: Final = 30  # days a verdict is kept; default of verdicts.keep_days
@@ -241,3 +248,33 @@ CLIENT_AT_ONCE: Final = (
     64 * KIB
 )  # bytes of a message sent by BDAT before its recipients are accepted
 CLIENT_KEYWORDS: Final = 100  # extensions of a server that are read; real ones have under 20
+
+# Queue of outgoing mail
+QUEUE_DELIVERIES: Final = 500  # deliveries at one time; each has a task and mostly a connection
+QUEUE_DELIVERIES_FRESH: Final = 450  # of them first attempts, so that retries always come on
+QUEUE_DELIVERIES_RETRY: Final = 350  # of them later ones: slow destinations leave room for new mail
+QUEUE_DOMAIN_START: Final = 5  # deliveries at one time to a domain nothing is known of
+QUEUE_DOMAIN_MAX: Final = 20  # deliveries at one time to a domain that answers well
+QUEUE_PAUSE_START_S: Final = 5.0  # first pause of a domain that asks for less or is silent
+QUEUE_PAUSE_MAX_S: Final = 300.0  # longest one; shorter than the first pause of the schedule
+QUEUE_DOMAINS: Final = 10_000  # domains whose pace is remembered; 200 bytes each
+QUEUE_LANES: Final = 10_000  # domains whose earliest attempt is kept in memory; 200 bytes each
+QUEUE_TAKE: Final = 64  # deliveries begun by one look at what is due
+QUEUE_GROUP: Final = 100  # recipients of one delivery; RFC 5321 §4.5.3.1.8: servers take as many
+QUEUE_TRIES: Final = 20  # hosts of an attempt that are remembered
+QUEUE_REPLIES: Final = 30  # lines of replies of a host that are remembered
+QUEUE_TEXT: Final = 1000  # characters of a text of a peer that are remembered
+QUEUE_HOSTS: Final = 20  # hosts of an entry, and addresses of each, that are remembered
+QUEUE_SUBJECT: Final = 300  # characters of a subject that are remembered
+QUEUE_SLICE: Final = 256  # entries changed by one batch
+QUEUE_SCAN: Final = 4096  # rows looked at in one go by a thread; about 10 ms
+QUEUE_PAGE: Final = 200  # entries of one answer; under 1 MiB of JSON
+QUEUE_NOTICES: Final = 8  # notifications delivered at one time
+QUEUE_NOTICE_PAUSES_S: Final = (60.0, 3600.0)  # first and longest pause before the next try
+QUEUE_NOTICE_KEEP_S: Final = 4 * 24 * 3600.0  # then a notification is lost
+QUEUE_EVENTS_KEEP_S: Final = 3 * 24 * 3600.0  # seconds; webhooks try for two days
+QUEUE_RETIRED_DEFAULT_S: Final = 7 * 24 * 3600.0  # seconds; of accounts that are no more
+QUEUE_HOLD_RULES: Final = 1000  # each new entry is compared with all
+QUEUE_RETURNED: Final = 1 * MIB  # bytes of a message that comes back whole with RET=FULL
+QUEUE_STOP_GRACE: Final = 30.0  # seconds; deliveries may end by themselves at shutdown
+QUEUE_RECLAIM: Final = 64 * MIB  # bytes erased before packs are looked at again
