@@ -1,60 +1,16 @@
 """DANE: which records count, and which certificates fit them.    RFC 6698, RFC 7672."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import NameOID
+from support.certificates import NOW, Made
 
 from mox.dns.base import Tlsa
 from mox.tlspolicy.dane import Status, is_usable, record_name, suggest, verify
 
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
 NOW_S = NOW.timestamp()
 NAMES = ("mx.example.org",)
-
-
-def name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-class Made:
-    """A certificate with its key."""
-
-    def __init__(
-        self,
-        subject: str,
-        issuer: "Made | None" = None,
-        *,
-        is_ca: bool = False,
-        names: tuple[str, ...] = (),
-        until: datetime = NOW + timedelta(days=30),
-    ) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.subject = subject
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name(subject))
-            .issuer_name(name(issuer.subject if issuer else subject))
-            .public_key(self.key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - timedelta(days=90))
-            .not_valid_after(until)
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-        )
-        if names:
-            alternatives = x509.SubjectAlternativeName([x509.DNSName(one) for one in names])
-            builder = builder.add_extension(alternatives, critical=False)
-        signer = issuer.key if issuer else self.key
-        self.der = builder.sign(signer, SHA256()).public_bytes(Encoding.DER)
-        self.spki = self.key.public_key().public_bytes(
-            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-        )
-
 
 ROOT = Made("root", is_ca=True)
 MIDDLE = Made("middle", ROOT, is_ca=True)
