@@ -80,7 +80,8 @@ def load(
     if domains is not None:
         problems += domains_source.problems(check_domains(domains))
     if static is not None and domains is not None:
-        problems += static_source.problems(check_together(static, domains))
+        in_static, in_domains = check_together(static, domains)
+        problems += static_source.problems(in_static) + domains_source.problems(in_domains)
     if problems or static is None or domains is None:
         raise ConfigInvalid(problems)
     return make_config(static, domains, fallback_account=fallback_account)
@@ -94,9 +95,11 @@ def load_domains(
     domains, problems = _parse(DomainsConfig, source)
     if domains is not None:
         problems += source.problems(check_domains(domains))
+        in_static, in_domains = check_together(static, domains)
+        problems += source.problems(in_domains)
         problems += [
             Problem(file=file, line=0, key="", text=f"{words} ({format_path(path)} of mox.toml)")
-            for path, words in check_together(static, domains)
+            for path, words in in_static
         ]
     if problems or domains is None:
         raise ConfigInvalid(problems)

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from mox.base.limits import CONFIG_TEXT
 from mox.base.mailboxname import normalise_mailbox_name
 from mox.smtp import address as smtp_address
 from mox.smtp.errors import CommandError
@@ -59,4 +60,13 @@ def mailbox_problem(name: str) -> str | None:
         normalise_mailbox_name(name)
     except ValueError as error:
         return f"{name!r}: {error}"
+    return None
+
+
+def account_name_problem(name: str) -> str | None:
+    """Why an account cannot have this name, or None."""
+    if not 0 < len(name) <= CONFIG_TEXT:
+        return f"the name of an account has 1 to {CONFIG_TEXT} characters"
+    if not name.isprintable() or name != name.strip() or "/" in name or name in (".", ".."):
+        return "the name of an account has no control characters, no / and no space around it"
     return None

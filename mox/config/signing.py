@@ -7,6 +7,20 @@ from msgspec import Meta
 from mox.config.duration import Duration
 from mox.config.section import Section
 
+DEFAULT_HEADERS = (
+    "From",
+    "To",
+    "Cc",
+    "Bcc",
+    "Reply-To",
+    "References",
+    "In-Reply-To",
+    "Subject",
+    "Date",
+    "Message-Id",
+    "Content-Type",
+)
+
 
 class Canonicalization(Section, frozen=True, kw_only=True):
     """Changes on the way that a signature survives."""
@@ -27,20 +41,11 @@ class Selector(Section, frozen=True, kw_only=True):
     canonicalization: Canonicalization = Canonicalization()
     headers: Annotated[
         tuple[str, ...],
-        Meta(description="Header fields that are signed; From must be one of them."),
-    ] = (
-        "From",
-        "To",
-        "Cc",
-        "Bcc",
-        "Reply-To",
-        "References",
-        "In-Reply-To",
-        "Subject",
-        "Date",
-        "Message-Id",
-        "Content-Type",
-    )
+        Meta(
+            description="Header fields that are signed; From must be one of them. Default: From, To,"
+            " Cc, Bcc, Reply-To, References, In-Reply-To, Subject, Date, Message-Id, Content-Type."
+        ),
+    ] = ()
     dont_seal_headers: Annotated[
         bool,
         Meta(description="Do not guard against fields of these names that are added later."),
@@ -56,6 +61,11 @@ class Selector(Section, frozen=True, kw_only=True):
             examples=["dkim/2026a._domainkey.example.org.privatekey.pkcs8.pem"],
         ),
     ]
+
+    @property
+    def signed(self) -> tuple[str, ...]:
+        """Names of the fields that are signed."""
+        return self.headers or DEFAULT_HEADERS
 
 
 class DKIM(Section, frozen=True, kw_only=True):

@@ -18,6 +18,13 @@ Mechanism = Literal[
     "CRAM-MD5",
     "PLAIN",
 ]
+DEFAULT_MECHANISMS: tuple[Mechanism, ...] = (
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-1",
+    "CRAM-MD5",
+)
 
 
 class RelayAuth(Section, frozen=True, kw_only=True):
@@ -28,10 +35,16 @@ class RelayAuth(Section, frozen=True, kw_only=True):
     mechanisms: Annotated[
         tuple[Mechanism, ...],
         Meta(
-            description="Mechanisms, best first; the first that the server offers is used. PLAIN,"
-            " which shows the server the password, only where it is named."
+            description="Mechanisms, best first; the first that the server offers is used. Default:"
+            " SCRAM-SHA-256-PLUS, SCRAM-SHA-256, SCRAM-SHA-1-PLUS, SCRAM-SHA-1, CRAM-MD5. PLAIN,"
+            " which shows the server the password, is used only where it is named."
         ),
-    ] = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "CRAM-MD5")
+    ] = ()
+
+    @property
+    def wanted(self) -> tuple[Mechanism, ...]:
+        """The mechanisms, best first."""
+        return self.mechanisms or DEFAULT_MECHANISMS
 
     def __repr__(self) -> str:
         """Without the password: it must reach no log."""
@@ -134,8 +147,8 @@ class Route(Section, frozen=True, kw_only=True):
     from_domain: Annotated[
         tuple[str, ...],
         Meta(
-            description="Domains of the sender; none for all. With a dot before it, the domains in"
-            " a domain; a dot alone is every domain."
+            description="Domains of the sender; none for all. With a dot before it, a domain and"
+            " those in it; a dot alone is every domain."
         ),
     ] = ()
     to_domain: Annotated[

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from mox.config.live import Live, Target
+from mox.config.live import AliasTarget, Live, Target
 from mox.config.lookup import Miss, find_recipient, is_disabled_domain, may_send_as
 from mox.smtp.address import Address
 
@@ -10,7 +10,7 @@ from mox.smtp.address import Address
 class Directory(Protocol):
     """Addresses → accounts.    Answers come from memory and agree with each other within a call."""
 
-    def resolve(self, address: Address) -> Target | Miss:
+    def resolve(self, address: Address) -> Target | AliasTarget | Miss:
         """Where mail for an address goes; the bare postmaster has an empty domain."""
         ...
 
@@ -31,7 +31,7 @@ class ConfigDirectory:
     def __init__(self, live: Live) -> None:
         self._live = live
 
-    def resolve(self, address: Address) -> Target | Miss:
+    def resolve(self, address: Address) -> Target | AliasTarget | Miss:
         """Where mail for an address goes; the bare postmaster has an empty domain."""
         return find_recipient(self._live.config, address.localpart, address.domain)
 

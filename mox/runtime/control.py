@@ -7,8 +7,8 @@ from mox.base import log
 from mox.base.errors import Malformed, Refused
 from mox.base.limits import MESSAGE_SIZE
 from mox.config import change
-from mox.config.live import Target
-from mox.config.lookup import find_recipient
+from mox.config.live import AliasTarget, Target
+from mox.config.lookup import Miss, find_recipient
 from mox.config.names import parse_address
 from mox.ctl import commands as ctl
 from mox.ctl.server import Call, Handlers, process_ids
@@ -214,6 +214,10 @@ class Control:
         if address is None or address.localpart is None:
             raise Malformed(f"{text!r} is not an address")
         found = find_recipient(self._files.live.config, address.localpart, address.domain)
-        if not isinstance(found, Target):
+        if isinstance(found, AliasTarget):
+            raise Refused(
+                f"{text} is an alias; its members: mox config alias print {found.address}"
+            )
+        if isinstance(found, Miss):
             raise Refused(f"{text}: {found.value}")
         return found

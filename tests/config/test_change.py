@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from mox.config import change, load
-from mox.config.change import ChangeRefused
+from mox.config.duration import Duration
+from mox.config.edit import ChangeRefused
+from mox.config.filtering import JunkFilter
 from mox.config.live import Config
 
 Edit = Callable[[Config, str], str]
@@ -31,8 +33,15 @@ def test_add_and_remove_an_account(config: Config, static_text: str, domains_tex
     text = change.add_account(config, domains_text, account="new one", address="New@example.org")
     assert text.startswith(domains_text)
     more = tomllib.loads(text)["accounts"]["new one"]
-    assert more == {"domain": "example.org", "destinations": {"New@example.org": {}}}
+    assert more["domain"] == "example.org"
+    assert more["destinations"] == {"New@example.org": {}}
     after = load.load(static_text, text)
+    new = after.domains.accounts["new one"]
+    assert new.rejects_mailbox == "Rejects"
+    assert new.subject_pass.period == Duration("12h")
+    assert new.automatic_junk_flags.enabled
+    assert new.automatic_junk_flags.notjunk_mailbox_regexp == ""
+    assert new.junk_filter == JunkFilter()
     assert change.remove_account(after, text, account="new one").strip() == domains_text.strip()
 
 
@@ -97,9 +106,30 @@ def test_disable_and_enable_logins(config: Config, static_text: str, domains_tex
 def test_add_a_domain_for_an_account(config: Config, static_text: str, domains_text: str) -> None:
     text = change.add_domain(config, domains_text, domain="new.example", account="other")
     values = tomllib.loads(text)
-    assert values["domains"]["new.example"] == {"localpart_catchall_separator": "+"}
+    assert values["domains"]["new.example"]["localpart_catchall_separator"] == "+"
     assert "postmaster@new.example" in values["accounts"]["other"]["destinations"]
-    assert "new.example" in load.load(static_text, text).domains.domains
+    new = load.load(static_text, text).domains.domains["new.example"]
+    assert new.client_settings_domain == "mail.new.example"
+    assert new.dmarc is not None
+    assert (new.dmarc.localpart, new.dmarc.account) == ("dmarcreports", "other")
+    assert new.tlsrpt is not None
+    assert (new.tlsrpt.localpart, new.tlsrpt.mailbox) == ("tlsreports", "TLSRPT")
+    assert not new.dkim.selectors
+
+
+def test_a_new_domain_signs(config: Config, static_text: str, domains_text: str) -> None:
+    text = change.add_domain(
+        config,
+        domains_text,
+        domain="new.example",
+        account="other",
+        key_files={"2026a": "dkim/a.pem", "2026b": "dkim/b.pem"},
+    )
+    dkim = load.load(static_text, text).domains.domains["new.example"].dkim
+    assert dkim.sign == ("2026a",)
+    assert list(dkim.selectors) == ["2026a", "2026b"]
+    assert dkim.selectors["2026b"].private_key_file == "dkim/b.pem"
+    assert dkim.selectors["2026b"].expiration == Duration("72h")
 
 
 def test_add_a_domain_for_the_postmaster(

@@ -28,7 +28,19 @@ def test_the_files_load_as_they_are() -> None:
 
 
 def test_the_files_load_with_every_option() -> None:
-    config = load.load(everything_on(describe_static()), everything_on(describe_domains()))
+    """What excludes each other, and defaults that do not go with their table, are put right."""
+    static, *transports = re.split(
+        r"(?m)(?=^\[transports\.relay\.)", everything_on(describe_static())
+    )
+    assert len(transports) == 9
+    static += transports[0] + transports[-1][transports[-1].index("[queue]") :]
+    static = static.replace("additional_to_system = false", "additional_to_system = true")
+    domains = everything_on(describe_domains()).replace(
+        'verified_domain = ""', 'verified_domain = "x"'
+    )
+    config = load.load(static, domains)
+    assert list(config.static.transports["relay"].__struct_fields__)[0] == "submissions"
+    assert len(config.domains.accounts["me"].destinations["you@example.org"].rulesets) == 1
     assert config.static.listeners["public"].tls is not None
     assert "you@example.org" in config.domains.accounts["me"].destinations
 
