@@ -86,14 +86,20 @@ def verify(content: Buffer, key: str, *, period_s: int, now_s: int) -> Result:
         return Result.MALFORMED_MESSAGE
     block = bytes(content[message.header_offset : message.body_offset])
     subjects = header.values_of(block, [b"subject"]).get(b"subject", [])
-    found = _TOKEN.search(subjects[0][:SUBJECTPASS_SUBJECT]) if subjects else None
-    if found is None:
+    token = find_token(subjects[0]) if subjects else None
+    if token is None:
         return Result.ABSENT
     try:
         sender = sender_of(from_address(block))
     except (BadFrom, BadName):
         return Result.BAD_FROM
-    return verify_token(found[1], key, sender, period_s=period_s, now_s=now_s)
+    return verify_token(token, key, sender, period_s=period_s, now_s=now_s)
+
+
+def find_token(subject: bytes) -> bytes | None:
+    """What stands in the first "(pass:...)" of a subject as it is written; None without one."""
+    found = _TOKEN.search(subject[:SUBJECTPASS_SUBJECT])
+    return None if found is None else found[1]
 
 
 def verify_token(token: bytes, key: str, sender: str, *, period_s: int, now_s: int) -> Result:
