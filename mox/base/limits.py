@@ -278,3 +278,7 @@ QUEUE_HOLD_RULES: Final = 1000  # each new entry is compared with all
 QUEUE_RETURNED: Final = 1 * MIB  # bytes of a message that comes back whole with RET=FULL
 QUEUE_STOP_GRACE: Final = 30.0  # seconds; deliveries may end by themselves at shutdown
 QUEUE_RECLAIM: Final = 64 * MIB  # bytes erased before packs are looked at again
+
+# Outgoing mail
+OUTBOUND_LOOKUP: Final = 30.0  # seconds for one question on the way to a host
+OUTBOUND_HOSTS: Final = 20  # mail hosts of a domain that are tried; the largest have under ten

@@ -1,0 +1,1 @@
+"""Carrying mail out: the way, the hosts, the attempt."""
