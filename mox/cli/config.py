@@ -18,6 +18,7 @@ config = LazyGroup(
         "account": "mox.cli.account:account",
         "address": "mox.cli.config:address",
         "domain": "mox.cli.config:domain",
+        "alias": "mox.cli.alias:alias",
     },
 )
 

@@ -134,6 +134,38 @@ class DomainList(Struct, frozen=True, kw_only=True):
     domains: tuple[DomainLine, ...]
 
 
+class AliasLine(Struct, frozen=True, kw_only=True):
+    """An alias, its members and what they and others may do."""
+
+    alias: str
+    addresses: tuple[str, ...]
+    post_public: bool
+    list_members: bool
+    allow_msg_from: bool
+
+
+class AliasList(Struct, frozen=True, kw_only=True):
+    """All aliases of a domain, by address."""
+
+    aliases: tuple[AliasLine, ...]
+
+
+class AliasMembers(Struct, frozen=True, kw_only=True):
+    """An alias and addresses of accounts."""
+
+    alias: str
+    addresses: tuple[str, ...]
+
+
+class AliasUpdate(Struct, frozen=True, kw_only=True):
+    """What members of an alias and others may do; None: as it is."""
+
+    alias: str
+    post_public: bool | None = None
+    list_members: bool | None = None
+    allow_msg_from: bool | None = None
+
+
 STOP = Command("stop", Nothing, Stopping)
 LOG_LEVELS = Command("log_levels", Nothing, LogLevels)
 LOG_LEVEL_SET = Command("log_level_set", LogLevel, Nothing)
@@ -153,3 +185,10 @@ DOMAIN_ADD = Command("domain_add", DomainAdd, Nothing)
 DOMAIN_RM = Command("domain_rm", DomainName, Nothing)
 DOMAIN_DISABLE = Command("domain_disable", DomainName, Nothing)
 DOMAIN_ENABLE = Command("domain_enable", DomainName, Nothing)
+ALIAS_LIST = Command("alias_list", DomainName, AliasList)
+ALIAS_PRINT = Command("alias_print", Address, AliasLine)
+ALIAS_ADD = Command("alias_add", AliasMembers, Nothing)
+ALIAS_UPDATE = Command("alias_update", AliasUpdate, Nothing)
+ALIAS_RM = Command("alias_rm", Address, Nothing)
+ALIAS_ADDADDR = Command("alias_addaddr", AliasMembers, Nothing)
+ALIAS_RMADDR = Command("alias_rmaddr", AliasMembers, Nothing)

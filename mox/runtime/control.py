@@ -14,6 +14,7 @@ from mox.ctl import commands as ctl
 from mox.ctl.server import Call, Handlers, process_ids
 from mox.inbound.receive import Receiver
 from mox.runtime.accounts import Accounts
+from mox.runtime.aliascontrol import AliasControl
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.delivery import StoreDeliverer
 from mox.store.content import NewMessage
@@ -63,6 +64,7 @@ class Control:
         on(ctl.DOMAIN_RM, self._on_domain_rm)
         on(ctl.DOMAIN_DISABLE, self._on_domain_disable)
         on(ctl.DOMAIN_ENABLE, self._on_domain_enable)
+        AliasControl(self._files).add_to(table)
         return table
 
     async def _on_stop(self, _: ctl.Nothing, __: Call) -> ctl.Stopping:

@@ -36,6 +36,15 @@ domain = "example.org"
 """
 
 
+ALIAS = commands.AliasLine(
+    alias="all@b.c",
+    addresses=("a@b.c", "x@b.c"),
+    post_public=True,
+    list_members=False,
+    allow_msg_from=False,
+)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with config/mox.toml, config/domains.toml and config/data."""
@@ -88,6 +97,13 @@ class Recorded:
                     )
                 ),
             ),
+            (commands.ALIAS_LIST, commands.AliasList(aliases=(ALIAS,))),
+            (commands.ALIAS_PRINT, ALIAS),
+            (commands.ALIAS_ADD, Nothing()),
+            (commands.ALIAS_UPDATE, Nothing()),
+            (commands.ALIAS_RM, Nothing()),
+            (commands.ALIAS_ADDADDR, Nothing()),
+            (commands.ALIAS_RMADDR, Nothing()),
             (commands.DOMAIN_ADD, Nothing()),
             (commands.DOMAIN_RM, Nothing()),
             (commands.DOMAIN_DISABLE, Nothing()),

@@ -66,6 +66,36 @@ def feed(monkeypatch: pytest.MonkeyPatch, data: bytes, *, terminal: bool = False
         ("config domain rm b.c", commands.DomainName(domain="b.c"), "domain removed\n"),
         ("config domain disable b.c", commands.DomainName(domain="b.c"), "domain disabled\n"),
         ("config domain enable b.c", commands.DomainName(domain="b.c"), "domain enabled\n"),
+        ("config alias list b.c", commands.DomainName(domain="b.c"), "all@b.c\n"),
+        (
+            "config alias print all@b.c",
+            commands.Address(address="all@b.c"),
+            "# post_public true\n# list_members false\n# allow_msg_from false\na@b.c\nx@b.c\n",
+        ),
+        (
+            "config alias add all@b.c a@b.c x@b.c",
+            commands.AliasMembers(alias="all@b.c", addresses=("a@b.c", "x@b.c")),
+            "alias added\n",
+        ),
+        ("config alias update all@b.c", commands.AliasUpdate(alias="all@b.c"), "alias updated\n"),
+        (
+            "config alias update all@b.c --postpublic false --listmembers true --allowmsgfrom=true",
+            commands.AliasUpdate(
+                alias="all@b.c", post_public=False, list_members=True, allow_msg_from=True
+            ),
+            "alias updated\n",
+        ),
+        ("config alias rm all@b.c", commands.Address(address="all@b.c"), "alias removed\n"),
+        (
+            "config alias addaddr all@b.c y@b.c",
+            commands.AliasMembers(alias="all@b.c", addresses=("y@b.c",)),
+            "addresses added\n",
+        ),
+        (
+            "config alias rmaddr all@b.c a@b.c x@b.c",
+            commands.AliasMembers(alias="all@b.c", addresses=("a@b.c", "x@b.c")),
+            "addresses removed\n",
+        ),
     ],
 )
 def test_command(server: Any, capsys: Capture, line: str, asked: Any, printed: str) -> None:
@@ -94,6 +124,16 @@ def test_an_empty_level_clears(server: Any) -> None:
         ("config account addresses --json me", ["a@b.c", "@b.c"]),
         ("config address list --json me", ["a@b.c", "@b.c"]),
         ("config address account --json a@b.c", {"account": "me", "mailbox": "Inbox"}),
+        (
+            "config alias print --json all@b.c",
+            {
+                "alias": "all@b.c",
+                "addresses": ["a@b.c", "x@b.c"],
+                "post_public": True,
+                "list_members": False,
+                "allow_msg_from": False,
+            },
+        ),
         (
             "config domain list --json",
             [{"domain": "b.c", "disabled": False}, {"domain": "ü.c", "disabled": True}],
