@@ -129,6 +129,23 @@ TLS_REPORT_VALUES: Final = 400_000  # commas; bounds members and list items, abo
 TLSRPT_RECORD: Final = 4 * KIB  # bytes of a record; real ones have under 200
 TLSRPT_URIS: Final = 20  # addresses of a record; real ones have one
 
+# Reports of other mail servers, about DMARC and TLS
+GZIP_MEMBERS: Final = 100  # members of a gzip file; those of reports have one
+REPORT_MESSAGE: Final = 15 * MIB  # bytes of a message that a report is looked for in
+REPORT_UNPACKED: Final = 20 * MIB  # bytes unpacked for one message; real reports have under 5 MiB
+REPORT_PARTS: Final = 20  # parts of a message that are tried; real ones have one
+REPORT_TEXT: Final = 4 * KIB  # characters of one value of a report
+REPORT_NOTES: Final = 100  # results, reasons or errors beside each other; real ones have under five
+DMARC_REPORT_DEPTH: Final = 16  # levels of elements; the format has six
+DMARC_REPORT_ELEMENTS: Final = 1_000_000  # elements; 50,000 records have as many
+DMARC_REPORT_RECORDS: Final = 50_000  # records; about 40 MB of memory
+DMARC_REPORT_TOKEN: Final = 256 * KIB  # bytes of a tag or comment: expat reads it anew with each piece
+TLS_REPORT_DEPTH: Final = 20  # levels of lists and objects; the format has six
+TLS_REPORT_OBJECTS: Final = 20_000  # objects: policies and details of failures
+TLS_REPORT_VALUES: Final = 400_000  # commas; bounds members and list items, about 40 MB of memory
+TLSRPT_RECORD: Final = 4 * KIB  # bytes of a record; real ones have under 200
+TLSRPT_URIS: Final = 20  # addresses of a record; real ones have one
+
 # Junk filter and reputation
 JUNK_TOKENS: Final = 20_000  # different words and runs of one message; bounds look-ups and rows
 JUNK_TOKEN: Final = 32 * KIB  # bytes of one, with its field name; longer ones are left out

@@ -61,6 +61,13 @@ def decoded(content: Buffer, located: Located) -> bytes:
     return lines.to_crlf(out) if part.is_text else out
 
 
+def octets(content: Buffer, located: Located) -> bytes:
+    """The decoded body of a leaf as it was before it was encoded: line ends of text stay too."""
+    part, within = located
+    raw = bytes(source(content, within)[part.body_offset : part.end_offset])
+    return transfer.decode(raw, part.encoding or b"")
+
+
 def filename(part: Part) -> str:
     """The name a sender gave: of Content-Disposition, else of Content-Type; empty where none.
 
