@@ -166,6 +166,12 @@ class Evidence:
                 break
         return found
 
+    def answered_lists(self) -> list[Finding[dnsbl.Result]] | None:
+        """The same where every list has answered by now, else None."""
+        if not all(running.is_done for running in self._dnsbls):
+            return None
+        return [running.result() for running in self._dnsbls]
+
     async def origin(self, chance: float) -> Origin:
         """Everything about where the message came from, once it has been read to its end.
 

@@ -29,6 +29,7 @@ class Author(msgspec.Struct, frozen=True, kw_only=True):
 
     localpart: str  # unquoted, NFC
     domain: Domain
+    written: addresses.Address  # as it stands in the header
 
     def __str__(self) -> str:
         return f"{self.localpart}@{self.domain.unicode}"
@@ -141,7 +142,7 @@ class Heading:
 def author_of(one: addresses.Address) -> Author | None:
     """An address of a header; None where its domain is no name."""
     domain = _domain((one.host or b"").decode("utf-8", "replace"))
-    return None if domain is None else Author(localpart=_localpart(one), domain=domain)
+    return None if domain is None else Author(localpart=_localpart(one), domain=domain, written=one)
 
 
 def _localpart(one: addresses.Address) -> str:

@@ -31,6 +31,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     authenticated: bool
     smtputf8: bool  # said by the client
     received_ms: int
+    reverse_name: str = ""  # that leads back to the client
+    requires_tls: bool = False  # REQUIRETLS was said
 
     @property
     def protocol(self) -> str:
@@ -53,9 +55,11 @@ def received(arrival: Arrival, recipient: Address | None) -> bytes:
         Received(
             from_name=arrival.hostname if hidden else arrival.hello,
             from_ip=None if hidden else arrival.remote_ip,
+            from_reverse=None if hidden else arrival.reverse_name or None,
             by_name=arrival.hostname,
             by_ip=arrival.local_ip,
             protocol=arrival.protocol,
+            is_requiretls=arrival.requires_tls,
             id=arrival.id,
             tls=arrival.tls or None,
             recipient=None if recipient is None else written(recipient, arrival),

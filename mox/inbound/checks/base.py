@@ -82,6 +82,10 @@ class Running(Generic[T_co]):
         """Wait for it; whoever stops waiting does not end the check."""
         return await asyncio.shield(self._task)
 
+    def result(self) -> Finding[T_co]:
+        """The finding that is there."""
+        return self._task.result()
+
     def cancel(self) -> None:
         """End it; ``ended`` tells when."""
         self._task.cancel()
