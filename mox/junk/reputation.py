@@ -56,11 +56,11 @@ class Identity(NamedTuple):
     value: str
 
 
-class Sender(msgspec.Struct, frozen=True, kw_only=True):
+class Sender(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Where a message came from, as it is stored with it; empty where not known.
 
     Domains in Unicode form.  Of a forwarded message what belongs to the forwarder is left empty; of
-    one that did not come by SMTP everything is.
+    one that did not come by SMTP everything is.  New fields go to the end: the order is stored.
     """
 
     from_localpart: str = ""

@@ -4,12 +4,15 @@ Laws  The event loop orders changes: between looking at state and staging a chan
       await.  Nothing is told to others before it is synced.  No network write happens in here.
 """
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from mox.base.clock import Clock
 from mox.base.ids import AccountId, MailboxId
 from mox.base.log import get_logger
 from mox.base.mailboxname import normalise_mailbox_name
+from mox.junk.mailboxes import MailboxRules
+from mox.junk.parameters import Parameters
 from mox.store.changes import ChangeSet, Feed, ListChange
 from mox.store.commit import Committer
 from mox.store.engine.base import Batch, Family
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from mox.store.shard import Shard
 
 log = get_logger("store")
+
+_ALL_FLAGS = 0xFFFFFFFF
 
 
 class Account:
@@ -38,9 +43,16 @@ class Account:
         self.by_name: dict[str, Mailbox] = {}
         self.subscriptions: set[str] = set()
         self.feeds: set[Feed] = set()
-        self.quota_bytes = 0  # 0: unlimited; set by whoever knows the configuration
+        # Set by whoever knows the configuration.
+        self.quota_bytes = 0  # 0: unlimited
+        self.rules = MailboxRules()  # junk flags that follow from the mailbox
+        self.filter: Parameters | None = None  # of junk; None: it has none
         self.synced_modseq = record.modseq
         self.ticket = 0  # of the last staged change set
+        self.keeping_reject = asyncio.Lock()  # from looking for the same one to storing it
+        self.making_key = asyncio.Lock()
+        self.tidied_ms: int | None = None  # when what is only kept for a while was last looked at
+        self.verdict_bytes: int | None = None  # kept; None before they were counted
 
     @property
     def name(self) -> str:
@@ -138,6 +150,11 @@ class Account:
         """Errors: QuotaExceeded when so many more bytes do not fit."""
         if self.quota_bytes > 0 and self.record.used_bytes + size > self.quota_bytes:
             raise QuotaExceeded
+
+    def flag_masks(self, mailbox: Mailbox) -> tuple[int, int]:
+        """What becomes of the flags of a message that is put into a mailbox: ``& keep | add``."""
+        name, roles = mailbox.name, mailbox.record.special_use
+        return self.rules.apply(_ALL_FLAGS, name, roles), self.rules.apply(0, name, roles)
 
     def add_mailbox(
         self, change: ChangeSet, name: str, *, uidvalidity: int | None = None

@@ -14,7 +14,7 @@ from mox.store.content import NewMessage, compose, derive_from
 from mox.store.engine.base import Batch, Family
 from mox.store.errors import MailboxMissing, UidExhausted
 from mox.store.layout import keys, rows
-from mox.store.layout.rows import Location
+from mox.store.layout.rows import Facts, Location
 from mox.store.mailbox import Mailbox, NewSlot
 
 Ranges = list[tuple[int, int]]
@@ -87,6 +87,7 @@ def _add_stored(
     mailbox.ensure_keywords(tuple(word for item in stored for word in item.message.keywords))
     change = ChangeSet(account, origin)
     now, number = account.clock.now_ms(), account.id
+    keep, add = account.flag_masks(mailbox)
     added: list[NewSlot] = []
     for uid, item in enumerate(stored, first):
         message, file = item.message, item.file
@@ -94,7 +95,7 @@ def _add_stored(
             (
                 uid,
                 item.location.length,
-                message.flags,
+                message.flags & keep | add,
                 message.zone_minutes,
                 message.received_ms,
                 now,
@@ -106,7 +107,12 @@ def _add_stored(
             )
         )
         change.batch.put(Family.LOC, keys.file(number, file), rows.encode(item.location))
-        change.batch.put(Family.MSG, keys.file(number, file), rows.encode(message.facts))
+        facts = _facts_of(message, mailbox)
+        change.batch.put(Family.MSG, keys.file(number, file), rows.encode(facts))
+        if facts.is_reject:
+            known_by = (facts.message_id, facts.content_hash)
+            for name in keys.reject_names(number, mailbox.id, *known_by):
+                change.batch.put(Family.IDX, keys.reject(name, uid), b"")
         for kind, value in item.derived.items():
             change.batch.put(Family.CACHE, keys.cache(number, file, kind), value)
     _put_messages(change.batch, account, mailbox, added)
@@ -115,6 +121,12 @@ def _add_stored(
     change.touch(mailbox)
     change.log(mailbox, uids, "added")
     return change, uids
+
+
+def _facts_of(message: NewMessage, mailbox: Mailbox) -> Facts:
+    if message.facts.origin:
+        return message.facts
+    return msgspec.structs.replace(message.facts, origin=mailbox.id)
 
 
 async def _store(account: Account, message: NewMessage, kept: list[_Stored]) -> _Stored:

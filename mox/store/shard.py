@@ -30,8 +30,10 @@ from mox.store.layout import keys, rows
 from mox.store.layout.rows import FORMAT_VERSION, AccountRecord, Location
 from mox.store.mailbox import Mailbox
 from mox.store.mailboxes import SPECIAL_USES
+from mox.store.rates import Rates
 from mox.store.reclaim import Reclaimer
 from mox.store.recover import recover_mailbox
+from mox.store.tidy import Tidier
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,6 +65,8 @@ class Shard:
         self.bodies = BodyWriter(blobs)
         self.reclaimer = Reclaimer(self, blobs) if isinstance(blobs, PackBlobs) else None
         self.eraser = Eraser(self)
+        self.rates = Rates()
+        self.tidier = Tidier(self)
         self.spool_folder = spool_folder
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         self._accounts: dict[str, Account] = {}
@@ -122,6 +126,7 @@ class Shard:
                 await recover_mailbox(account, mailbox)
         self._accounts[name] = account
         self.eraser.wake_account(account)
+        self.tidier.wake(account)
         return account
 
     def open_accounts(self) -> list[Account]:
@@ -239,6 +244,7 @@ class Shard:
 
     async def close(self) -> None:
         """Make everything durable and let go of the folder."""
+        await self.tidier.close()
         await self.eraser.close()
         await self.bodies.close()
         await self.committer.close()

@@ -4,6 +4,7 @@ The account comes first in every key of an account, so an account is one range p
 be exported, counted or deleted as a whole.
 """
 
+from hashlib import sha256
 from struct import Struct
 
 _U32 = Struct(">I")
@@ -12,6 +13,8 @@ _ROW = Struct(">IQI")
 _ACCOUNT_U64_U64 = Struct(">IQQ")
 _CACHE = Struct(">IQB")
 _REF = Struct(">IcQQI")
+_REJECT = Struct(">IcQ")
+_PART_MAX = 200  # bytes of a value that stands in a key as it is; a longer one is hashed
 
 FORMAT = b"F"  # META: version of the data format
 NEXT_ACCOUNT = b"N"  # META: next account id
@@ -112,6 +115,43 @@ def reference_parts(key: bytes) -> tuple[int, int, int]:
     return file_number, mailbox_id, uid
 
 
+def part(value: str | bytes) -> bytes:
+    """A value of any length within a key: none is the beginning of another one."""
+    data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+    if len(data) <= _PART_MAX:
+        return bytes((len(data),)) + data
+    return b"\xff" + sha256(data).digest()
+
+
+def reject_names(
+    account_id: int, mailbox_id: int, message_id: str, content_hash: bytes
+) -> list[bytes]:
+    """IDX: beginnings of the keys of what a rejected message is known by again."""
+    prefix = _REJECT.pack(account_id, b"J", mailbox_id)
+    known = [prefix + b"h" + part(content_hash)] if content_hash else []
+    return [*known, prefix + b"m" + part(message_id)] if message_id else known
+
+
+def reject(name: bytes, uid: int) -> bytes:
+    """IDX: a rejected message, by one of its names.    The row may outlive the message."""
+    return name + _U32.pack(uid)
+
+
+def rejects(name: bytes) -> tuple[bytes, bytes]:
+    """IDX: range of the messages of such a name."""
+    return name, name + b"\xff" * 5
+
+
+def rejects_of(account_id: int) -> tuple[bytes, bytes]:
+    """IDX: range of all such rows of an account."""
+    return _REJECT.pack(account_id, b"J", 0), _REJECT.pack(account_id, b"K", 0)
+
+
+def reject_parts(key: bytes) -> tuple[int, int]:
+    """Mailbox id and UID of such a key."""
+    return int.from_bytes(key[5:13], "big"), int.from_bytes(key[-4:], "big")
+
+
 def account_range(account_id: int) -> tuple[bytes, bytes]:
     """Every key of an account in a family whose keys begin with the account."""
     return _U32.pack(account_id), _U32.pack(account_id + 1)
@@ -131,6 +171,10 @@ def settings(account_id: int, kind: bytes) -> tuple[bytes, bytes]:
     return start, start[:-1] + bytes([start[-1] + 1])
 
 
+SUBJECTPASS = b"p"  # KV kind: canonical address → key of its subject passes
+RATE = b"r"  # KV kind: class (1 byte) + network → what came from it lately
+VERDICT = b"v"  # KV kind: time (8 bytes) + number (6 bytes) → record of a decision
+VERDICT_ID = b"i"  # KV kind: Message-ID (part) + time + number of a record → empty
 SUBSCRIPTION = b"s"  # KV kind: name of a subscribed mailbox → empty
 CREDENTIALS = b"c"  # KV kind: what logins are checked against
 ERASE = b"e"  # KV kind: modseq (8 bytes) + mailbox id (8 bytes) → contents to erase once no view needs them
@@ -139,6 +183,21 @@ ERASE = b"e"  # KV kind: modseq (8 bytes) + mailbox id (8 bytes) → contents to
 def erase(account_id: int, modseq: int, mailbox_id: int) -> bytes:
     """KV: contents expunged from a mailbox by a change set."""
     return setting(account_id, ERASE, modseq.to_bytes(8, "big") + mailbox_id.to_bytes(8, "big"))
+
+
+def verdict(account_id: int, at_ms: int, number: bytes = b"") -> bytes:
+    """KV: a record of a decision; without a number: where those of a time begin."""
+    return setting(account_id, VERDICT, at_ms.to_bytes(8, "big") + number)
+
+
+def verdict_when(key: bytes) -> bytes:
+    """Time and number of a record, as they end the key in either kind."""
+    return key[-14:]
+
+
+def verdict_id(account_id: int, id_part: bytes, when: bytes = b"") -> bytes:
+    """KV: a record by Message-ID as a part; without a time: where those of the id begin."""
+    return setting(account_id, VERDICT_ID, id_part + when)
 
 
 def erase_parts(key: bytes) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from mox._speedups import decode_ranges, encode_ranges
+from mox.junk.reputation import Sender
 from mox.store.errors import DataDamaged
 
 VERSION = 1
@@ -73,7 +74,7 @@ class LogRow(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Facts(msgspec.Struct, array_like=True, frozen=True):
-    """Cold facts of a content: how it came."""
+    """Cold facts of a content: how it came.    New fields go to the end, with a default."""
 
     prefix_length: int = 0  # bytes that we put before what was received
     message_id: str = ""  # canonical, empty when there is none
@@ -81,6 +82,20 @@ class Facts(msgspec.Struct, array_like=True, frozen=True):
     rcpt_to: str = ""
     remote_ip: str = ""
     helo: str = ""
+    sender: Sender = Sender()  # who sent it, as far as flags on it say something about others
+    origin: int = 0  # id of the mailbox it was delivered to
+    destined: int = 0  # id of the one it would have gone to (Rejects, Introbox), else 0
+    is_reject: bool = False  # refused, and kept in the Rejects mailbox
+    is_forward: bool = False  # a ruleset says that it was forwarded
+    is_list: bool = False  # a ruleset says that it came by a mailing list
+    content_hash: bytes = b""  # SHA-256 of the received data, of rejects only
+
+    def effective_origin(self, mailbox: int) -> int:
+        """The mailbox that a message in ``mailbox`` with this content counts for.
+
+        Whoever takes it out of where it was put aside says where it belongs.
+        """
+        return self.destined if self.destined and mailbox != self.origin else self.origin
 
 
 # A message in a mailbox: version, zone (minutes), uid, size, flags, received and saved (ms),
