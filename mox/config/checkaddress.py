@@ -75,7 +75,11 @@ def check_addresses(domains: DomainsConfig, flaws: Flaws) -> None:
     for name, domain in domains.domains.items():
         for localpart, alias in domain.aliases.items():
             path: Path = ("domains", name, "aliases", localpart)
-            addresses.take(f"{localpart}@{name}", path)
+            address = f"{localpart}@{name}"
+            if localpart and parse_address(address) is not None:
+                addresses.take(address, path)
+            else:
+                flaws.append((path, "not the local part of an address"))
             _check_members(addresses, alias.addresses, members, (*path, "addresses"))
     for name, account in domains.accounts.items():
         path = ("accounts", name, "from_id_login_addresses")

@@ -89,9 +89,11 @@ def say_host_port(flaws: Flaws, path: Path, text: str) -> None:
 def split_port(text: str) -> tuple[str, str]:
     """Host, without brackets, and port; the port is empty where there is none."""
     if text.startswith("["):
-        host, _, port = text[1:].partition("]")
+        host, bracket, port = text[1:].partition("]")
+        if not port:
+            return host, "" if bracket else "?"
         # What does not begin with a colon is no port and is told as such.
-        return host, port[1:] if port.startswith(":") else port and "?"
+        return host, (port[1:] or "?") if port.startswith(":") else "?"
     if text.count(":") > 1:
         return text, ""
     host, colon, port = text.partition(":")
