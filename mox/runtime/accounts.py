@@ -14,6 +14,7 @@ from mox.base.limits import PASSWORD_HASHES
 from mox.base.log import get_logger
 from mox.config.live import Config, Live
 from mox.config.lookup import find_login, login_identity
+from mox.runtime.accountsettings import apply_settings
 from mox.runtime.passwordcache import PasswordCache
 from mox.sasl.mechanism import CramSecret, Credentials, ScramSecret, Verify
 from mox.sasl.secretset import SecretSet, derive
@@ -66,6 +67,7 @@ class Accounts:
         self._live = live
         self._users: Counter[str] = Counter()  # deliveries in progress by account
         self._idle: dict[str, asyncio.Event] = {}  # removals wait for them to end
+        self._set: dict[str, Account] = {}  # those that are as configured
         self._hashers = ThreadPoolExecutor(PASSWORD_HASHES, thread_name_prefix="password")
         self._checked = PasswordCache(shard.clock)
         live.listen(self._reconfigured)
@@ -86,7 +88,9 @@ class Accounts:
             account = await self._create(name)
         # It may have been removed while we waited.
         self._must_be_configured(name)
-        account.quota_bytes = quota_of(self._live.config, name)
+        if self._set.get(name) is not account:
+            apply_settings(self._live.config, account)
+            self._set[name] = account
         return account
 
     @asynccontextmanager
@@ -162,6 +166,7 @@ class Accounts:
         if name in self._live.config.domains.accounts:
             raise Refused(f"account {name} is still configured")
         await self._wait_until_idle(name)
+        self._set.pop(name, None)
         try:
             await self._shard.remove_account(name)
         except AccountMissing:
@@ -201,14 +206,7 @@ class Accounts:
 
     def _reconfigured(self, _old: Config, new: Config) -> None:
         for account in self._shard.open_accounts():
-            account.quota_bytes = quota_of(new, account.name)
-
-
-def quota_of(config: Config, name: str) -> int:
-    """Bytes an account may hold, 0 for no limit."""
-    account = config.domains.accounts.get(name)
-    own = account.quota_message_size if account is not None else 0
-    return max(0, own or config.static.quota_message_size)
+            apply_settings(new, account)
 
 
 def decode_secrets(value: bytes, account: str) -> SecretSet:

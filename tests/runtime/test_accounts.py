@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 
 from mox.base.errors import Refused, Unavailable
+from mox.base.regexp import Regexp
 from mox.config.live import Live
 from mox.config.load import load, load_domains
+from mox.config.problems import ConfigInvalid
 from mox.imapserver.derive import derive
+from mox.junk.mailboxes import MailboxRules
+from mox.junk.parameters import Parameters
 from mox.runtime import accounts as module
-from mox.runtime.accounts import Accounts, decode_secrets, quota_of
+from mox.runtime.accounts import Accounts, decode_secrets
+from mox.runtime.accountsettings import filter_of, quota_of
 from mox.runtime.delivery import StoreDeliverer
 from mox.sasl.mechanism import Verify
 from mox.sasl.secretset import NOBODY, PasswordUnfit, SecretSet
@@ -170,6 +175,53 @@ async def test_quotas_follow_the_configuration(place: Place) -> None:
     place.configure(DOMAINS.replace("[accounts.me]", "[accounts.me]\nquota_message_size = 5"))
     assert mine.quota_bytes == 5
     assert quota_of(place.live.config, "you") == 1000
+
+
+JUNK = """
+rejects_mailbox = "inbox/rejects"
+introbox = "New"
+[accounts.me.automatic_junk_flags]
+enabled = true
+junk_mailbox_regexp = "^(junk|spam)"
+neutral_mailbox_regexp = "^inbox"
+[accounts.me.junk_filter]
+threshold = 0.9
+twograms = true
+"""
+
+
+async def test_what_is_junk_follows_the_configuration(place: Place) -> None:
+    mine = await place.accounts.account("me")
+    assert (mine.rules, mine.filter) == (MailboxRules(), None)
+    place.configure(DOMAINS.replace("[accounts.me]", "[accounts.me]" + JUNK.partition("[")[0]))
+    assert (mine.rules.rejects_mailbox, mine.rules.introbox) == ("Inbox/rejects", "New")
+    start, end = DOMAINS.split("[accounts.me.destinations")
+    place.configure(f"{start}{JUNK}[accounts.me.destinations{end}")
+    assert mine.rules == MailboxRules(
+        enabled=True,
+        junk=Regexp("^(junk|spam)"),
+        neutral=Regexp("^inbox"),
+        rejects_mailbox="Inbox/rejects",
+        introbox="New",
+    )
+    assert mine.filter == Parameters(threshold=0.9, twograms=True)
+    place.configure(DOMAINS)
+    again = await place.accounts.account("me")
+    assert (again.rules, again.filter) == (MailboxRules(), None)
+
+
+@pytest.mark.parametrize(
+    "name", ["threshold", "max_power", "top_words", "ignore_words", "rare_words"]
+)
+def test_every_filter_that_is_configured_can_be_made(name: str) -> None:
+    """The ranges of the configuration are within those of the filter."""
+    for value in ("0", "0.0", "0.001", "0.4999", "0.5", "1", "1.0", "10", "11", "1000", "1001"):
+        text = DOMAINS + f"[accounts.me.junk_filter]\n{name} = {value}\n"
+        try:
+            config = load(STATIC, text)
+        except ConfigInvalid:
+            continue
+        assert filter_of(config.domains.accounts["me"]) is not None
 
 
 async def test_removal(place: Place) -> None:
