@@ -67,9 +67,11 @@ class Accounts:
         self._live = live
         self._users: Counter[str] = Counter()  # deliveries in progress by account
         self._idle: dict[str, asyncio.Event] = {}  # removals wait for them to end
-        self._set: dict[str, Account] = {}  # those that are as configured
         self._hashers = ThreadPoolExecutor(PASSWORD_HASHES, thread_name_prefix="password")
         self._checked = PasswordCache(shard.clock)
+        shard.configure = self._opened
+        for account in shard.open_accounts():
+            self._opened(account)
         live.listen(self._reconfigured)
 
     def close(self) -> None:
@@ -88,9 +90,6 @@ class Accounts:
             account = await self._create(name)
         # It may have been removed while we waited.
         self._must_be_configured(name)
-        if self._set.get(name) is not account:
-            apply_settings(self._live.config, account)
-            self._set[name] = account
         return account
 
     @asynccontextmanager
@@ -166,7 +165,6 @@ class Accounts:
         if name in self._live.config.domains.accounts:
             raise Refused(f"account {name} is still configured")
         await self._wait_until_idle(name)
-        self._set.pop(name, None)
         try:
             await self._shard.remove_account(name)
         except AccountMissing:
@@ -203,6 +201,9 @@ class Accounts:
             return await self._shard.account(name)  # somebody else made it meanwhile
         log.info("account.created", account=name)
         return account
+
+    def _opened(self, account: Account) -> None:
+        apply_settings(self._live.config, account)
 
     def _reconfigured(self, _old: Config, new: Config) -> None:
         for account in self._shard.open_accounts():

@@ -43,6 +43,10 @@ COLUMNS_MAX = 512 * MIB  # bytes of columns kept for mailboxes nobody has open
 INITIAL_MAILBOXES = tuple((name, name) for name in ("Archive", "Drafts", "Junk", "Sent", "Trash"))
 
 
+def _leave(_: Account) -> None:
+    """The settings an account is made with."""
+
+
 class Shard:
     """Made by ``open_shard`` or ``memory_shard``."""
 
@@ -69,6 +73,7 @@ class Shard:
         self.tidier = Tidier(self)
         self.spool_folder = spool_folder
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        self.configure: Callable[[Account], None] = _leave  # of each account that is opened
         self._accounts: dict[str, Account] = {}
         self._opening: dict[str, asyncio.Future[Account]] = {}
         self._creating = asyncio.Lock()  # each new account takes the next number of the index
@@ -124,6 +129,7 @@ class Shard:
         for mailbox in list(account.mailboxes.values()):
             if mailbox.record.dirty:
                 await recover_mailbox(account, mailbox)
+        self.configure(account)
         self._accounts[name] = account
         self.eraser.wake_account(account)
         self.tidier.wake(account)
@@ -165,6 +171,7 @@ class Shard:
         uidvalidity = (now // 1000 // 2) & 0xFFFFFFFF
         record = AccountRecord(name=name, next_uidvalidity=uidvalidity + 1)
         account = Account(self, number, record)
+        self.configure(account)
         change = ChangeSet(account)
         change.batch.put(Family.META, keys.NEXT_ACCOUNT, (number + 1).to_bytes(4, "big"))
         change.batch.put(Family.META, keys.account_name(name), number.to_bytes(4, "big"))

@@ -177,6 +177,12 @@ async def test_quotas_follow_the_configuration(place: Place) -> None:
     assert quota_of(place.live.config, "you") == 1000
 
 
+async def test_settings_do_not_depend_on_who_opens_an_account(place: Place) -> None:
+    account = await place.shard.create_account("me")
+    assert account.quota_bytes == 1000
+    assert await place.accounts.account("me") is account
+
+
 JUNK = """
 rejects_mailbox = "inbox/rejects"
 introbox = "New"
