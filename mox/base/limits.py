@@ -90,6 +90,10 @@ MIME_BOUNDARY: Final = 256  # bytes; RFC 2046 §5.1.1 allows 70
 MIME_DECODED: Final = 16 * MIB  # bytes of an encoded embedded message that is opened
 MIME_DECODED_DEPTH: Final = 3  # encoded messages within encoded messages that are opened
 
+# Delivery status notifications
+DSN_RECIPIENTS: Final = 10_000  # recipients of one that is read; ours have up to 100
+DSN_STATUS: Final = 4 * MIB  # bytes of the part about them
+
 # Mail authentication
 DKIM_SIGNATURES: Final = 20  # signatures of a message that are looked at; real mail has under five
 DKIM_FIELD: Final = 64 * KIB  # bytes of a signature field or key record
@@ -123,23 +127,6 @@ DMARC_REPORT_RECORDS: Final = 50_000  # records; about 40 MB of memory
 DMARC_REPORT_TOKEN: Final = (
     256 * KIB
 )  # bytes of a tag or comment: expat reads it anew with each piece
-TLS_REPORT_DEPTH: Final = 20  # levels of lists and objects; the format has six
-TLS_REPORT_OBJECTS: Final = 20_000  # objects: policies and details of failures
-TLS_REPORT_VALUES: Final = 400_000  # commas; bounds members and list items, about 40 MB of memory
-TLSRPT_RECORD: Final = 4 * KIB  # bytes of a record; real ones have under 200
-TLSRPT_URIS: Final = 20  # addresses of a record; real ones have one
-
-# Reports of other mail servers, about DMARC and TLS
-GZIP_MEMBERS: Final = 100  # members of a gzip file; those of reports have one
-REPORT_MESSAGE: Final = 15 * MIB  # bytes of a message that a report is looked for in
-REPORT_UNPACKED: Final = 20 * MIB  # bytes unpacked for one message; real reports have under 5 MiB
-REPORT_PARTS: Final = 20  # parts of a message that are tried; real ones have one
-REPORT_TEXT: Final = 4 * KIB  # characters of one value of a report
-REPORT_NOTES: Final = 100  # results, reasons or errors beside each other; real ones have under five
-DMARC_REPORT_DEPTH: Final = 16  # levels of elements; the format has six
-DMARC_REPORT_ELEMENTS: Final = 1_000_000  # elements; 50,000 records have as many
-DMARC_REPORT_RECORDS: Final = 50_000  # records; about 40 MB of memory
-DMARC_REPORT_TOKEN: Final = 256 * KIB  # bytes of a tag or comment: expat reads it anew with each piece
 TLS_REPORT_DEPTH: Final = 20  # levels of lists and objects; the format has six
 TLS_REPORT_OBJECTS: Final = 20_000  # objects: policies and details of failures
 TLS_REPORT_VALUES: Final = 400_000  # commas; bounds members and list items, about 40 MB of memory
@@ -201,7 +188,11 @@ FIRST_TIME_DELAY: Final = 300  # seconds; RFC 5321 §4.5.3.2.6: senders wait 10 
 RETRIES: Final = 100  # pauses of the queue's schedule that are named
 RETRY_PAUSE: Final = 10  # seconds between two attempts at least
 CONFIG_REGEXP: Final = 1000  # characters of a regular expression
-REGEXP_SUBJECT: Final = 1000  # characters of a value that such an expression is searched in
+REGEXP_DEPTH: Final = 50  # groups in groups
+REGEXP_REPEAT: Final = 1000  # times that something is repeated by number; as in RE2
+REGEXP_STATES: Final = 2000  # steps of an expression; real ones have under 100
+REGEXP_KEPT: Final = 5000  # steps between states kept for one; under 2 MB, real ones have under 500
+REGEXP_SUBJECT: Final = 4 * KIB  # characters of a text that are searched; 0.3 ms, at worst 1 s
 VERDICT_DAYS: Final = 30  # days a verdict is kept; default of verdicts.keep_days
 VERDICT_BYTES: Final = 64 * MIB  # bytes of verdicts of one account; about 50,000
 FILES_OPEN: Final = 65_536  # descriptors we ask for; Debian gives 1024, a few hundred clients
@@ -264,6 +255,7 @@ CLIENT_BLOCK: Final = 64 * KIB  # bytes of content read and sent at a time
 CLIENT_AT_ONCE: Final = (
     64 * KIB
 )  # bytes of a message sent by BDAT before its recipients are accepted
+CLIENT_HEARD: Final = 20  # replies of a conversation that are remembered for explanations
 CLIENT_KEYWORDS: Final = 100  # extensions of a server that are read; real ones have under 20
 
 # Queue of outgoing mail
@@ -277,6 +269,8 @@ QUEUE_PAUSE_MAX_S: Final = 300.0  # longest one; shorter than the first pause of
 QUEUE_DOMAINS: Final = 10_000  # domains whose pace is remembered; 200 bytes each
 QUEUE_LANES: Final = 10_000  # domains whose earliest attempt is kept in memory; 200 bytes each
 QUEUE_TAKE: Final = 64  # deliveries begun by one look at what is due
+QUEUE_TAKE_ENTRIES: Final = 500  # recipients of them together; bounds the batch that begins them
+QUEUE_TAKE_LANES: Final = 512  # domains looked at in one go
 QUEUE_GROUP: Final = 100  # recipients of one delivery; RFC 5321 §4.5.3.1.8: servers take as many
 QUEUE_TRIES: Final = 20  # hosts of an attempt that are remembered
 QUEUE_REPLIES: Final = 30  # lines of replies of a host that are remembered
@@ -299,3 +293,7 @@ QUEUE_RECLAIM: Final = 64 * MIB  # bytes erased before packs are looked at again
 # Outgoing mail
 OUTBOUND_LOOKUP: Final = 30.0  # seconds for one question on the way to a host
 OUTBOUND_HOSTS: Final = 20  # mail hosts of a domain that are tried; the largest have under ten
+OUTBOUND_KEPT: Final = 500  # idle connections of the worker
+OUTBOUND_KEPT_HOST: Final = 10  # idle connections to one host
+OUTBOUND_KEPT_S: Final = 5.0  # seconds a connection is kept; longer costs the server, not us
+OUTBOUND_MESSAGES: Final = 1000  # messages on one connection; large receivers close at about 100

@@ -5,6 +5,7 @@ Source  RFC 5321 §5.1; RFC 8305 §5 for trying the next address beside a slow o
 """
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -153,4 +154,5 @@ async def _give_up(running: dict[asyncio.Task[Link], IPAddress]) -> None:
 
 
 def _said(error: OSError) -> str:
-    return (error.strerror or str(error) or "failed").partition("(")[0].strip().lower()
+    # asyncio's own text has the address once more.
+    return (os.strerror(error.errno) if error.errno else str(error) or "failed").lower()

@@ -8,6 +8,7 @@ Laws    after an error of the connection or of the protocol nothing more is said
 
 import re
 import ssl
+from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -17,6 +18,7 @@ from mox.base.errors import Malformed
 from mox.base.limits import (
     CLIENT_AT_ONCE,
     CLIENT_BLOCK,
+    CLIENT_HEARD,
     CLIENT_KEYWORDS,
     CLIENT_REPLY,
     CLIENT_TIMEOUT_BLOCK,
@@ -146,7 +148,8 @@ class Dialogue:
         self.extensions = Extensions()
         self.greeting: Reply | None = None
         self.is_broken = False
-        self.transactions = 0
+        self.replies = 0  # read so far
+        self.heard: deque[str] = deque(maxlen=CLIENT_HEARD)  # the last replies, one line each
         self._hostname = hostname
         self._dirty = False  # a transaction is open at the server
 
@@ -239,7 +242,6 @@ class Dialogue:
             if reply.code != 250:
                 raise ServerRefused("RSET", reply)
             self._dirty = False
-        self.transactions += 1
         self._dirty = True
         if self.extensions.has("PIPELINING"):
             outcomes = await self._pipelined(envelope, now, content)
@@ -495,6 +497,8 @@ class Dialogue:
         except DeliveryError:
             self.is_broken = True
             raise
+        self.replies += 1
+        self.heard.append(f"{reply.code} {reply.enhanced} {reply.lines[-1]}".replace("  ", " "))
         if reply.code == 421:
             # RFC 5321 §3.8: the server closes.
             self.is_broken = True

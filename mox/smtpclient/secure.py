@@ -47,9 +47,10 @@ async def secure(
     *,
     now_s: float,
 ) -> Secured | None:
-    """Bring the connection to what the plan demands; None for a connection in clear.
+    """Bring the connection to TLS as the plan demands, and judge the server; None where it is in clear.
 
-    Errors  TlsUnavailable: not what was demanded; nothing has been sent.  DeliveryError.
+    Whoever sends calls ``enforce`` with the result first.
+    Errors  TlsUnavailable: no TLS where it is demanded; nothing has been sent.  DeliveryError.
     """
     state = dialogue.connection.tls
     if state is None:
@@ -61,20 +62,19 @@ async def secure(
             # RFC 7672 §2.2, RFC 8461 §4.2: a server, or somebody between, that leaves it out.
             raise TlsUnavailable("the server does not offer STARTTLS", result_type=NO_STARTTLS)
         state = await dialogue.start_tls(context, plan.server_name)
-    secured = Secured(
+    return Secured(
         state=state,
         pkix=authorities.verify(state.chain, plan.server_name, now_s=now_s),
         dane=dane.verify(plan.records, state.chain, plan.names, now_s=now_s)
         if plan.records
         else None,
     )
-    if not plan.ignores_problems:
-        _enforce(plan, secured)
-    return secured
 
 
-def _enforce(plan: Plan, secured: Secured) -> None:
-    """Errors: TlsUnavailable."""
+def enforce(plan: Plan, secured: Secured | None) -> None:
+    """Is the server who the plan wants it to be?    Errors: TlsUnavailable."""
+    if secured is None or plan.ignores_problems:
+        return
     found = secured.dane
     if found is not None and found.status is dane.Status.MISMATCH:
         raise TlsUnavailable(
