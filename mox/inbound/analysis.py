@@ -406,6 +406,7 @@ def _first_facts(case: Case, place: Place, ruleset: Ruleset | None) -> Facts:
         threshold=None if filtering is None else filtering.threshold,
         jitter=(2 * case.random() - 1) * JITTER,
         tls=origin.encrypted,
+        has_lists=case.evidence.has_lists,
         blocklisted=None if lists is None else "".join(listed[:1]),
     )
 

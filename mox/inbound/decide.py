@@ -74,6 +74,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     classification: Classification | Failure | None = None
     tls: bool = True
     addressed: bool = True  # in To or Cc, or needs not be
+    has_lists: bool = False  # DNS lists are asked
     blocklisted: str | None = None  # the list that lists the client; empty for none
 
 

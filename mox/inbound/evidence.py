@@ -156,6 +156,11 @@ class Evidence:
         """The name that leads back to the client, empty without one.    For the Received field."""
         return (await self._iprev.finding()).facts.name
 
+    @property
+    def has_lists(self) -> bool:
+        """DNS lists are asked."""
+        return bool(self._dnsbls)
+
     async def listed(self) -> list[Finding[dnsbl.Result]]:
         """What the DNS lists say, in their order, up to the first that lists the client."""
         found: list[Finding[dnsbl.Result]] = []

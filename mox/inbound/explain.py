@@ -45,7 +45,7 @@ def texts(facts: Facts, decision: Decision, *, utf8: bool) -> tuple[str, ...]:
         found.append(_content(facts, decision, utf8=utf8))
         if facts.blocklisted and decision.content.good:
             found.append(f"listed in {facts.blocklisted}")
-        elif facts.blocklisted is not None and decision.content.good:
+        elif facts.has_lists and facts.blocklisted == "" and decision.content.good:
             found.append("in no dns list")
     found.append(_final(decision))
     return tuple(found)

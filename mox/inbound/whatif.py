@@ -189,7 +189,11 @@ def _worse(facts: Facts, other: Alternatives) -> list[_Turn]:
         (facts.tls, "no TLS", {"tls": False}),
         (facts.addressed, "your address not in To or Cc", {"addressed": False}),
         (has_token, "no valid word in the subject", {"token": TokenResult.ABSENT}),
-        (facts.blocklisted == "", "being on a DNS list", {"blocklisted": "a list"}),
+        (
+            facts.has_lists and facts.blocklisted == "",
+            "being on a DNS list",
+            {"blocklisted": "a list"},
+        ),
     ]
 
 
