@@ -2,22 +2,35 @@
 
 evidence = judging.connected(remote_ip, tls=...)      the questions begin
 evidence.said_hello(...)  .began(...)  .header_arrived(...)  .body(...)
-await deliver.judged(judging, evidence, delivery, ...)
+outcomes = await judging.deliver(evidence, delivery, hearing)
 await evidence.close()
 """
 
+from mox.inbound import judged
 from mox.inbound.context import Asking
+from mox.inbound.deliver import Delivery
 from mox.inbound.evidence import Evidence
+from mox.inbound.judged import Desk, Hearing, Outcome
 
 
 class Judging:
     """One per listener that takes mail from strangers.    Made by the runtime."""
 
-    __slots__ = ("asking",)
+    __slots__ = ("_asking", "_desk")
 
-    def __init__(self, asking: Asking) -> None:
-        self.asking = asking
+    def __init__(self, asking: Asking, desk: Desk) -> None:
+        self._asking = asking
+        self._desk = desk
 
     def connected(self, remote_ip: str, *, tls: bool) -> Evidence:
         """A client is there: its name and the DNS lists are asked about."""
-        return Evidence(self.asking, remote_ip, tls=tls)
+        return Evidence(self._asking, remote_ip, tls=tls)
+
+    async def deliver(
+        self, evidence: Evidence, delivery: Delivery, hearing: Hearing
+    ) -> list[Outcome]:
+        """Judge a message that is here as a whole and store it; the outcome of each recipient.
+
+        The content is consumed in every case.
+        """
+        return await judged.deliver(self._desk, evidence, delivery, hearing)
