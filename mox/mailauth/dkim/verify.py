@@ -72,11 +72,18 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     key_bits: int | None = None
     authentic: bool = False  # the key's record was proven by DNSSEC
     reason: str = ""  # of anything but a pass; fit to be shown
+    is_of_other_service: bool = False  # right in all, but its key is not for mail
 
     @property
     def is_pass(self) -> bool:
         """It proves that ``signature.domain`` takes responsibility."""
         return self.status is Status.PASS
+
+    def proves_for(self, service: str) -> bool:
+        """It is right, and its key is for that service or for all.    RFC 6376 §3.6.1, s=."""
+        if self.record is None or not (self.is_pass or self.is_of_other_service):
+            return False
+        return "*" in self.record.services or service in self.record.services
 
 
 async def look_up_key(resolver: Resolver, name: str) -> KeyAnswer:
@@ -271,8 +278,14 @@ def _judge(
             reason=answer.reason,
         )
     key: PublicKey | None = None
+    is_of_other_service = False
     try:
         key = key_for(signature, record)
+    except NotForMail as error:
+        # RFC 8460 §3: a key that is for TLS reports only.
+        found, _ = _compute(fields, index, signature, load_key(record), bodies)
+        is_of_other_service = found is Status.PASS
+        status, reason = Status.PERMERROR, error.public
     except BadKey as error:
         status, reason = Status.PERMERROR, error.public
     else:
@@ -287,20 +300,31 @@ def _judge(
         key_bits=key.key_size if isinstance(key, RSAPublicKey) else None,
         authentic=answer.authentic,
         reason=reason,
+        is_of_other_service=is_of_other_service,
     )
 
 
+class NotForMail(BadKey):
+    """The key could be used, if it were for mail."""
+
+    default = "key is not for mail"
+
+
 def key_for(signature: Signature, record: KeyRecord) -> PublicKey:
-    """The key, if the record lets it make this signature.    RFC 6376 §6.1.2.    Errors  BadKey."""
+    """The key, if the record lets it make this signature.    RFC 6376 §6.1.2.
+
+    Errors  BadKey; NotForMail only where nothing else is wrong.
+    """
     if record.hashes and signature.hash_name not in record.hashes:
         raise BadKey("key is not for this hash")
     if record.kind != signature.key_kind:
         raise BadKey("key is not for this algorithm")
-    if not record.is_for_mail:
-        raise BadKey("key is not for mail")
     if record.is_strict and signature.identity_domain != signature.domain:
         raise BadKey("key is not for subdomains")
-    return load_key(record)
+    key = load_key(record)
+    if not record.is_for_mail:
+        raise NotForMail
+    return key
 
 
 def _compute(

@@ -283,6 +283,35 @@ async def test_key_records(signed: bytes, records: list[str], status: Status) ->
     assert bool(result.reason) != result.is_pass
 
 
+@pytest.mark.rfc("6376 §3.6.1")
+@pytest.mark.parametrize(
+    ("services", "for_mail", "for_reports"),
+    [
+        ("", True, True),
+        ("s=*;", True, True),
+        ("s=email;", True, False),
+        ("s=tlsrpt;", False, True),
+        ("s=email:tlsrpt;", True, True),
+        ("s=other;", False, False),
+    ],
+)
+async def test_what_a_key_is_for(
+    signed: bytes, services: str, for_mail: bool, for_reports: bool
+) -> None:
+    result = await only(signed, zones([f"v=DKIM1; {services} p={RSA_P}"]))
+    assert (result.is_pass, result.proves_for("email")) == (for_mail, for_mail)
+    assert result.proves_for("tlsrpt") is for_reports
+    assert result.status is (Status.PASS if for_mail else Status.PERMERROR)
+    broken = await only(signed + b"more\r\n", zones([f"v=DKIM1; {services} p={RSA_P}"]))
+    assert not broken.proves_for("tlsrpt")
+    assert not broken.proves_for("email")
+
+
+async def test_a_key_for_reports_that_has_another_fault(signed: bytes) -> None:
+    for fault in (f"v=DKIM1; s=tlsrpt; h=sha1; p={RSA_P}", "v=DKIM1; s=tlsrpt; p="):
+        assert not (await only(signed, zones([fault]))).proves_for("tlsrpt")
+
+
 async def test_a_short_key_is_refused_whatever_it_signs(signed: bytes) -> None:
     result = await only(signed, zones(short_key()))
     assert result.status is Status.PERMERROR
