@@ -166,6 +166,21 @@ class AliasUpdate(Struct, frozen=True, kw_only=True):
     allow_msg_from: bool | None = None
 
 
+class VerdictsWanted(Struct, frozen=True, kw_only=True):
+    """What was decided about incoming mail.    Empty and 0: of any message, account, time."""
+
+    message_id: str = ""  # canonical
+    account: str = ""
+    since_ms: int = 0
+    limit: int = 100
+
+
+class VerdictsShown(Struct, frozen=True, kw_only=True):
+    """Each was sent on the way, the newest first."""
+
+    count: int
+
+
 STOP = Command("stop", Nothing, Stopping)
 LOG_LEVELS = Command("log_levels", Nothing, LogLevels)
 LOG_LEVEL_SET = Command("log_level_set", LogLevel, Nothing)
@@ -192,3 +207,4 @@ ALIAS_UPDATE = Command("alias_update", AliasUpdate, Nothing)
 ALIAS_RM = Command("alias_rm", Address, Nothing)
 ALIAS_ADDADDR = Command("alias_addaddr", AliasMembers, Nothing)
 ALIAS_RMADDR = Command("alias_rmaddr", AliasMembers, Nothing)
+VERDICTS = Command("verdicts", VerdictsWanted, VerdictsShown)

@@ -74,8 +74,11 @@ class Keeper:
         error: Exception | None = None,
     ) -> None:
         """Keep the verdict.    Errors: StoreStopped, AccountMissing."""
+        aside = analysis.is_reject  # the client is told that it was accepted
         record = msgspec.structs.replace(
             analysis.verdict,
+            code=250 if aside else analysis.verdict.code,
+            enhanced="2.2.0" if aside else analysis.verdict.enhanced,
             mailbox=kept,
             destined=analysis.destined if analysis.destined != kept else "",
             is_reject=analysis.is_reject or bool(kept and not analysis.accepted),

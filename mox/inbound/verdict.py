@@ -83,7 +83,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     # The outcome
     accepted: bool = False
     reason: str = ""  # the rule that decided
-    code: int = 0
+    code: int = 0  # as the client was told, where it was judged so and could be stored
     enhanced: str = ""
     mailbox: str = ""  # where it is kept; empty where it is not
     destined: str = ""  # where it would have gone to

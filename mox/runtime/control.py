@@ -17,6 +17,7 @@ from mox.runtime.accounts import Accounts
 from mox.runtime.aliascontrol import AliasControl
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.delivery import StoreDeliverer
+from mox.runtime.verdictcontrol import VerdictControl
 from mox.store.content import NewMessage
 from mox.store.shard import Shard
 
@@ -65,6 +66,7 @@ class Control:
         on(ctl.DOMAIN_DISABLE, self._on_domain_disable)
         on(ctl.DOMAIN_ENABLE, self._on_domain_enable)
         AliasControl(self._files).add_to(table)
+        VerdictControl(self._files, self._accounts).add_to(table)
         return table
 
     async def _on_stop(self, _: ctl.Nothing, __: Call) -> ctl.Stopping:

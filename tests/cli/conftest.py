@@ -2,10 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -131,8 +131,14 @@ class Recorded:
         raise Refused(f"{arguments.address}: address not found")
 
 
+class House(Protocol):
+    """Whoever answers."""
+
+    def handlers(self) -> Handlers: ...
+
+
 @contextmanager
-def served(recorded: Recorded, folder: Path) -> Iterator[None]:
+def served(recorded: House, folder: Path) -> Iterator[None]:
     """A control server in a thread of its own, since the command line blocks."""
     started, end = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
@@ -161,3 +167,9 @@ def server(folder: Path) -> Iterator[Recorded]:
     recorded = Recorded()
     with served(recorded, folder / "config" / "data"):
         yield recorded
+
+
+@pytest.fixture
+def answering(folder: Path) -> Callable[[House], AbstractContextManager[None]]:
+    """Somebody's own handlers, for a while."""
+    return lambda house: served(house, folder / "config" / "data")
