@@ -8,10 +8,11 @@ from typing import Final, Protocol
 
 import msgspec
 
-from mox.config.live import Target
+from mox.config.live import AliasTarget, Target
 from mox.inbound import trace
 from mox.inbound.receive import Received
 from mox.smtp.address import Address
+from mox.smtp.params import Notify
 from mox.store.blobs.base import SpoolFile
 from mox.store.content import NewMessage
 from mox.store.layout.rows import Facts
@@ -35,7 +36,9 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted recipient.    ``target`` is None when nobody has the address."""
 
     address: Address
-    target: Target | None
+    target: Target | AliasTarget | None
+    notify: frozenset[Notify] = frozenset()  # RFC 3461 §4.1; empty: nothing was said
+    orcpt: str = ""  # RFC 3461 §4.2, as written
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +64,11 @@ async def deliver(deliverer: Deliverer, delivery: Delivery) -> list[Exception | 
     copies = _copies(original, len(delivery.recipients))
 
     async def one(recipient: Recipient, content: bytes | SpoolFile) -> Exception | None:
-        assert recipient.target is not None
+        target = recipient.target
+        assert isinstance(target, Target)
         async with room:
             try:
                 message = _message(delivery, recipient, content)
-                target = recipient.target
                 await deliverer.deliver(target.account, target.mailbox, message)
             except Exception as e:
                 return e

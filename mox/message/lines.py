@@ -72,9 +72,7 @@ class ToCRLF:
         """The converted chunk."""
         if not data:
             return data
-        out = to_crlf(data)
-        if self._last == 13 and data[0] == 10:
-            out = out[1:]  # to_crlf put a CR before it; the chunk before ended with one
+        out = self._convert(data)
         self.has_8bit = self.has_8bit or not data.isascii()
         if not self.has_separator:
             window = self._seen + out[:2]
@@ -83,3 +81,17 @@ class ToCRLF:
         self._last = data[-1]
         self.size += len(out)
         return out
+
+    def _convert(self, data: bytes) -> bytes:
+        out = to_crlf(data)
+        # to_crlf put a CR before an LF that belongs to the CR at the end of the chunk before.
+        return out[1:] if self._last == 13 and data[0] == 10 else out
+
+
+class Octets(ToCRLF):
+    """Watches as ``ToCRLF`` does and changes nothing."""
+
+    __slots__ = ()
+
+    def _convert(self, data: bytes) -> bytes:
+        return data

@@ -1,19 +1,27 @@
 """One line → verb and arguments; the arguments of each command.
 
-Source  RFC 5321 §4.1.1, RFC 4954 §4, RFC 3207 §4.
+Source  RFC 5321 §4.1.1, RFC 4954 §4, RFC 3207 §4, RFC 3030 §2.
 Laws    parsing is complete before anything is done; it raises CommandError only.
 """
 
 import binascii
 import re
+from collections.abc import Set
 
 import msgspec
 
+from mox.base.limits import SMTP_CHUNK_DIGITS
 from mox.smtp import replies
 from mox.smtp.address import Address, Path, read_domain, read_literal, read_path
 from mox.smtp.cursor import Cursor
 from mox.smtp.errors import CommandError
-from mox.smtp.params import MailParams, read_mail_params, read_rcpt_params
+from mox.smtp.params import (
+    NO_PARAMS,
+    MailParams,
+    RcptParams,
+    read_mail_params,
+    read_rcpt_params,
+)
 from mox.smtp.reply import Reply
 
 _STRING = re.compile(rb'"(?:[ !#-\[\]-~\x80-\xff]|\\[ -~])*"|[!#-~\x80-\xff]+')
@@ -22,6 +30,7 @@ _BASE64 = re.compile(
     rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 )  # RFC 4648 §4, padding required
 _SPACES = re.compile(rb" +")
+_CHUNK_SIZE = re.compile(rb"[0-9]{1,%d}" % SMTP_CHUNK_DIGITS)  # RFC 3030 §2: chunk-size
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -36,6 +45,20 @@ class MailFrom(msgspec.Struct, frozen=True):
 
     sender: Address
     params: MailParams
+
+
+class RcptTo(msgspec.Struct, frozen=True):
+    """RCPT, read.    The bare postmaster has an empty domain."""
+
+    recipient: Address
+    params: RcptParams
+
+
+class Bdat(msgspec.Struct, frozen=True):
+    """BDAT, read.    ``size`` octets follow its line; ``last``: they end the message."""
+
+    size: int
+    last: bool
 
 
 class Auth(msgspec.Struct, frozen=True):
@@ -76,31 +99,34 @@ def parse_hello(rest: bytes, *, extended: bool) -> Hello:
     return Hello(name)
 
 
-def parse_mail(rest: bytes, *, exact_end: bool) -> MailFrom:
+def parse_mail(rest: bytes, *, exact_end: bool, refused: Set[bytes] = NO_PARAMS) -> MailFrom:
     """``FROM:<path>`` and parameters.
 
-    The path may use UTF-8 only if SMTPUTF8 follows it.  Input  exact_end: no spaces at the end.
+    The path may use UTF-8 only if SMTPUTF8 follows it.
+    Input   exact_end: no spaces at the end; refused: parameters that are not offered here.
     """
     cursor = _arguments(rest, exact_end=exact_end)
     cursor.expect(b" FROM:")
     cursor.take(b" ")  # a common mistake, harmless
     path = read_path(cursor, null=True)
-    params = read_mail_params(cursor)
+    params = read_mail_params(cursor, refused=refused)
     if not params.smtputf8:
         check_ascii(path, replies.MAIL_NEEDS_UTF8)
     return MailFrom(path.address, params)
 
 
-def parse_rcpt(rest: bytes, *, exact_end: bool, smtputf8: bool) -> Address:
-    """``TO:<path>``; the bare postmaster has an empty domain.    RFC 5321 §4.1.1.3."""
+def parse_rcpt(rest: bytes, *, exact_end: bool, smtputf8: bool) -> RcptTo:
+    """``TO:<path>`` and parameters.    RFC 5321 §4.1.1.3."""
     cursor = _arguments(rest, exact_end=exact_end)
     cursor.expect(b" TO:")
     cursor.take(b" ")
     path = read_path(cursor, postmaster=True)
-    read_rcpt_params(cursor)
+    params = read_rcpt_params(cursor)
     if not smtputf8:
         check_ascii(path, replies.RCPT_NEEDS_UTF8)
-    return path.address
+        if params.orcpt_utf8:  # RFC 6533 §3: unitext is for SMTPUTF8 only
+            raise CommandError(replies.SYNTAX.with_suffix(": bad ORCPT"))
+    return RcptTo(path.address, params)
 
 
 def check_ascii(path: Path, refusal: Reply) -> None:
@@ -114,6 +140,23 @@ def check_ascii(path: Path, refusal: Reply) -> None:
 def parse_nothing(rest: bytes, *, exact_end: bool) -> None:
     """No arguments: DATA, RSET, QUIT, STARTTLS."""
     _arguments(rest, exact_end=exact_end).end()
+
+
+def parse_bdat(rest: bytes, *, exact_end: bool) -> Bdat:
+    """The size of a chunk, and LAST.    RFC 3030 §2.
+
+    Errors  CommandError; where the chunk ends is then unknown.
+    """
+    cursor = _arguments(rest, exact_end=exact_end)
+    cursor.expect(b" ")
+    size = cursor.match(_CHUNK_SIZE)
+    if size is None:
+        raise cursor.fail("expected the size of the chunk")
+    last = not cursor.at_end
+    if last:
+        cursor.expect(b" LAST")
+    cursor.end()
+    return Bdat(int(size), last)
 
 
 def parse_optional_string(rest: bytes, *, exact_end: bool) -> None:

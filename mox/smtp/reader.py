@@ -1,10 +1,10 @@
 """Framing of what a client sends: command lines, authentication lines, message data.    Sans-IO.
 
 Contract    feed(bytes) only stores; next() gives an event, NEED_DATA or PAUSED; resume() says how
-            to read on after AUTH, STARTTLS and DATA; leftover() is what nobody looked at yet.
+            to read on after AUTH, STARTTLS, DATA and BDAT; leftover() is what nobody looked at yet.
 Laws        the same bytes in other chunks give the same events, up to where a DataChunk is cut;
             nothing is ever raised on input; memory is bounded by what is fed at once plus a line.
-Source      RFC 5321 §2.3.8, §4.1.1.4, §4.5.2, §4.5.3.1; RFC 4954 §4; RFC 3207 §4.
+Source      RFC 5321 §2.3.8, §4.1.1.4, §4.5.2, §4.5.3.1; RFC 4954 §4; RFC 3207 §4; RFC 3030 §2.
 """
 
 import re
@@ -31,7 +31,8 @@ class Mode(Enum):
 
     COMMAND = "command lines"
     AUTH = "one line of an authentication exchange"
-    DATA = "message data"
+    DATA = "message data up to its end"
+    BDAT = "message data by count"
 
 
 class AuthLine(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ class LineTooLong(msgspec.Struct, frozen=True):
 
 
 class DataChunk(msgspec.Struct, frozen=True):
-    """Message data with the dots of transparency removed; not empty."""
+    """Message data, after DATA with the dots of transparency removed; not empty."""
 
     content: bytes
 
@@ -59,15 +60,19 @@ class DataEnd(msgspec.Struct, frozen=True):
     smuggling: bool
 
 
-Event: TypeAlias = Command | AuthLine | LineTooLong | DataChunk | DataEnd
+class BdatEnd(msgspec.Struct, frozen=True):
+    """All octets of a chunk were given out."""
 
-_PAUSING: Final = frozenset({b"AUTH", b"STARTTLS", b"DATA"})
+
+Event: TypeAlias = Command | AuthLine | LineTooLong | DataChunk | DataEnd | BdatEnd
+
+_PAUSING: Final = frozenset({b"AUTH", b"STARTTLS", b"DATA", b"BDAT"})
 
 
 class Reader:
     """The input of one connection."""
 
-    __slots__ = ("_buffer", "_data", "_mode", "_paused", "_scanned", "_skipped")
+    __slots__ = ("_buffer", "_data", "_left", "_mode", "_paused", "_scanned", "_skipped")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -76,6 +81,7 @@ class Reader:
         self._scanned = 0  # bytes known to have no LF
         self._skipped = 0  # bytes of an overlong authentication line already thrown away
         self._data = _DataState()
+        self._left = 0  # octets of the chunk of BDAT still to come
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Store input."""
@@ -91,12 +97,18 @@ class Reader:
             return Signal.PAUSED
         if self._mode is Mode.DATA:
             return self._next_data()
+        if self._mode is Mode.BDAT:
+            return self._next_octets()
         return self._next_line()
 
-    def resume(self, mode: Mode) -> None:
-        """Read on as ``mode`` after PAUSED; also leaves an authentication exchange."""
+    def resume(self, mode: Mode, *, octets: int = 0) -> None:
+        """Read on as ``mode`` after PAUSED; also leaves an authentication exchange.
+
+        Input   octets: of the chunk, for BDAT.
+        """
         self._mode = mode
         self._paused = False
+        self._left = octets
         if mode is Mode.DATA:
             self._data = _DataState()
 
@@ -150,6 +162,17 @@ class Reader:
         self._mode = Mode.COMMAND
         self._scanned = 0
         return DataEnd(smuggling=state.smuggling)
+
+    def _next_octets(self) -> Event | Signal:
+        # RFC 3030 §2: the octets are counted; neither dots nor line ends mean anything.
+        if not self._left:
+            self._mode = Mode.COMMAND
+            return BdatEnd()
+        if not self._buffer:
+            return Signal.NEED_DATA
+        content = self._take(min(self._left, len(self._buffer)))
+        self._left -= len(content)
+        return DataChunk(content)
 
 
 class _Start(Enum):

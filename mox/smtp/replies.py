@@ -45,6 +45,13 @@ ALREADY_AUTH: Final = reply(503, "5.5.1", "already authenticated")
 AUTH_IN_TRANSACTION: Final = reply(503, "5.5.1", "authentication not allowed in a transaction")
 DUPLICATE_PARAM: Final = reply(501, "5.5.4", "duplicate parameter")
 UNKNOWN_PARAM: Final = reply(555, "5.3.3", "unrecognized parameter")
+BAD_BODY: Final = reply(555, "5.5.4", "unrecognized value of BODY")
+TWO_HOLDS: Final = reply(501, "5.5.4", "HOLDFOR and HOLDUNTIL together")
+HOLD_OUT_OF_RANGE: Final = reply(554, "5.5.4", "release time in the past or too far ahead")
+NEEDS_TLS: Final = reply(523, "5.7.10", "REQUIRETLS needs a connection with tls")
+BINARY_BY_DATA: Final = reply(503, "5.5.1", "BODY=BINARYMIME needs BDAT")
+DATA_AFTER_BDAT: Final = reply(503, "5.5.1", "DATA after BDAT in one transaction")
+RCPT_AFTER_BDAT: Final = reply(503, "5.5.1", "RCPT TO after BDAT")
 
 # Authentication, RFC 4954 §4 and §6
 AUTH_REQUIRED: Final = reply(530, "5.7.0", "authentication required")
@@ -72,6 +79,10 @@ SENDER_DOMAIN_DISABLED: Final = reply(451, "4.3.0", "sender domain temporarily d
 AUTH_UNAVAILABLE: Final = reply(454, "4.7.0", "temporary authentication failure")
 NOT_YOUR_ADDRESS: Final = reply(550, "5.7.1", "must be an address of your account")
 LITERAL_SENDER: Final = reply(550, "5.7.0", "sender with an address literal not accepted")
+HELLO_UNKNOWN: Final = reply(550, "5.5.0", "your name has no address in dns")
+SENDER_NOWHERE: Final = reply(550, "5.7.27", "sender domain does not accept mail")
+SENDER_UNCLEAR: Final = reply(451, "4.4.0", "temporary error looking up the sender domain")
+ONE_WITHOUT_SPF: Final = reply(452, "4.5.3", "only one recipient without spf pass for the sender")
 NO_RELAY_YET: Final = reply(550, "5.7.1", "sending to other servers is not available")
 TOO_MANY_RECIPIENTS: Final = reply(452, "4.5.3", "max number of recipients reached")
 ONE_RECIPIENT: Final = reply(452, "4.5.3", "only one recipient for a null reverse path")
@@ -84,6 +95,11 @@ BAD_FROM: Final = reply(550, "5.6.0", "must have exactly one From header with on
 OVER_QUOTA: Final = reply(452, "4.2.2", "mailbox full")
 STORAGE_FULL: Final = reply(452, "4.3.1", "out of storage space")
 PROCESSING: Final = reply(451, "4.3.0", "error processing")
+
+
+def chunk_received(octets: int) -> Reply:
+    """A chunk of BDAT that was not the last."""
+    return reply(250, "2.0.0", f"{octets} octets received")
 
 
 def too_big(limit: int, default_limit: int) -> Reply:

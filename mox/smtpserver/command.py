@@ -33,6 +33,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     verb: bytes
     run: Callable[["Session", bytes], Awaitable[Reply | None]]
     needs: tuple[Need, ...] = ()
+    smtp: bool = True  # spoken in SMTP
+    lmtp: bool = True  # spoken in LMTP, RFC 2033
 
 
 def unmet(session: "Session", needs: tuple[Need, ...]) -> Reply | None:

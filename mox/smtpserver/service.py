@@ -10,9 +10,13 @@ import msgspec
 from mox.base.clock import Clock
 from mox.base.limits import MESSAGE_SIZE
 from mox.base.ratelimit import OpenCounter, RateLimiter
+from mox.dns.base import Resolver
 from mox.inbound.deliver import Deliverer
 from mox.inbound.recipients import Directory
+from mox.mailauth.spf import Result as SpfResult
 from mox.sasl.mechanism import Credentials, Verify
+from mox.smtp.address import Address
+from mox.smtp.command import Hello
 
 
 class Login(Protocol):
@@ -63,6 +67,53 @@ class ServerTLS(Protocol):
         ...
 
 
+class Evidence(Protocol):
+    """What is found out about one connection; every look-up begins when its input is known.
+
+    Only ``spf`` waits, and nothing raises: look-ups that fail are findings.
+    """
+
+    def said_hello(self, hello: Hello, *, extended: bool) -> None:
+        """EHLO or HELO."""
+        ...
+
+    def now_encrypted(self) -> None:
+        """STARTTLS was done."""
+        ...
+
+    def began(self, sender: Address, *, smtputf8: bool = False) -> None:
+        """MAIL was accepted."""
+        ...
+
+    async def spf(self) -> SpfResult:
+        """May this client send for that sender?"""
+        ...
+
+    def header_arrived(self, header: bytes) -> None:
+        """The header section of the message, while the rest is on its way."""
+        ...
+
+    def body(self, chunk: bytes) -> None:
+        """What follows it, in pieces."""
+        ...
+
+    def forget(self) -> None:
+        """The transaction is over."""
+        ...
+
+    async def close(self) -> None:
+        """The connection is over: what still runs is ended."""
+        ...
+
+
+class Judging(Protocol):
+    """Judges mail of strangers."""
+
+    def connected(self, remote_ip: str, *, tls: bool) -> Evidence:
+        """Somebody connected, and was let in."""
+        ...
+
+
 class Delays(msgspec.Struct, frozen=True, kw_only=True):
     """Waits that slow down guessing and probing, in seconds."""
 
@@ -80,6 +131,7 @@ class SmtpService(msgspec.Struct, frozen=True, kw_only=True):
 
     hostname: str  # A-labels; in the greeting and in Received
     submission: bool  # for our users: they must log in; otherwise from other servers
+    lmtp: bool = False  # from a mail server of this machine, RFC 2033; not with submission
     clock: Clock
     directory: Directory
     deliverer: Deliverer
@@ -98,8 +150,14 @@ class SmtpService(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int = MESSAGE_SIZE  # bytes of a message
     delays: Delays = Delays()
     special_localparts: bool = False  # localserve: addresses that make errors
+    judging: Judging | None = None  # None: mail is taken as it comes
+    resolver: Resolver | None = None  # None: no name of a client is looked up
+    requiretls: bool = True  # offer REQUIRETLS, RFC 8689
+    future_release: bool = False  # offer FUTURERELEASE to users: mail can be held here, RFC 4865
 
     @property
     def kind(self) -> str:
         """For metrics."""
+        if self.lmtp:
+            return "lmtp"
         return "submit" if self.submission else "deliver"

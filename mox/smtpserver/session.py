@@ -20,7 +20,7 @@ from mox.smtp.reply import Reply, format_reply
 from mox.smtpserver.command import unmet
 from mox.smtpserver.commands import COMMANDS
 from mox.smtpserver.errors import Hangup, Rejected, is_bug, reply_to
-from mox.smtpserver.service import SmtpService
+from mox.smtpserver.service import Evidence, SmtpService
 from mox.smtpserver.transaction import Transaction
 from mox.smtpserver.wire import ConnectionLost, Stopping, TimedOut, TLSFailed, Wire
 
@@ -32,8 +32,8 @@ class Session:
     """The state of one connection.    Commands read and change it."""
 
     __slots__ = (
-        "_at_once", "_out", "_reader", "account", "auth_failures", "bad", "extended", "good", "hello", "id",
-        "log", "login_address", "service", "slow", "spoken", "transaction", "wire",
+        "_at_once", "_out", "_reader", "account", "answers", "auth_failures", "bad", "evidence", "extended",
+        "good", "hello", "id", "log", "login_address", "service", "slow", "spoken", "transaction", "wire",
     )  # fmt: skip
 
     def __init__(self, service: SmtpService, wire: Wire) -> None:
@@ -49,6 +49,8 @@ class Session:
         self.account = ""  # logged in
         self.login_address = ""
         self.transaction: Transaction | None = None
+        self.evidence: Evidence | None = None  # about who connected; None where nobody is judged
+        self.answers = 1  # how often the reply to the running command is given
         self.auth_failures = 0
         self.slow = False
         self.spoken = False  # a first command of ours was understood
@@ -65,7 +67,12 @@ class Session:
         counted = False
         try:
             counted = await self._admit()
-            self.say(Reply(code=220, lines=(f"{self.service.hostname} ESMTP mox",)))
+            if self.service.judging is not None:
+                self.evidence = self.service.judging.connected(
+                    self.wire.remote_ip, tls=self.wire.tls is not None
+                )
+            protocol = "LMTP" if self.service.lmtp else "ESMTP"
+            self.say(Reply(code=220, lines=(f"{self.service.hostname} {protocol} mox",)))
             while True:
                 await self._step()
         except Hangup as e:
@@ -79,12 +86,20 @@ class Session:
         finally:
             if counted:
                 open_connections.leave(self.wire.remote_ip)
+            await self.forget()
+            if self.evidence is not None:
+                await self.evidence.close()
 
     async def _admit(self) -> bool:
-        """The limits at the start, in the order of spec/smtp-server.md section 2.    Errors: Hangup."""
+        """The limits at the start, in the order of spec/smtp-server.md section 2.    Errors: Hangup.
+
+        True: it was counted as open.
+        """
         service, ip = self.service, self.wire.remote_ip
         if self.wire.stopping:
             raise Hangup(replies.SHUTTING_DOWN)
+        if service.lmtp:
+            return False  # one mail server of this machine, with as many connections as it wants
         if not service.connections.add(ip):
             raise Hangup(replies.TOO_MANY_CONNECTIONS)
         if service.submission and not service.login_failures.can_add(ip):
@@ -114,6 +129,8 @@ class Session:
 
     async def _command(self, line: CommandLine) -> None:
         command = COMMANDS.get(line.verb)
+        if command is not None and not (command.lmtp if self.service.lmtp else command.smtp):
+            command = None
         began = self.service.clock.monotonic_s()
         # Told to the metrics when the connection breaks within the command.
         reply: Reply | None = None
@@ -137,7 +154,9 @@ class Session:
             verb = "(unknown)" if command is None else line.verb.decode("ascii").lower()
             self._note(verb, reply, self.service.clock.monotonic_s() - began)
         if reply is not None:
-            self.say(reply)
+            for _ in range(self.answers):
+                self.say(reply)
+        self.answers = 1
         # A command that paused the reader is over.
         self._reader.resume(Mode.COMMAND)
 
@@ -199,9 +218,23 @@ class Session:
                 raise Hangup
             self._reader.feed(data)
 
-    def read_as(self, mode: Mode) -> None:
-        """How to read on after AUTH or DATA."""
-        self._reader.resume(mode)
+    def read_as(self, mode: Mode, *, octets: int = 0) -> None:
+        """How to read on after AUTH, DATA or BDAT; octets: of the chunk."""
+        self._reader.resume(mode, octets=octets)
+
+    async def forget(self) -> None:
+        """End the transaction, if there is one."""
+        transaction, self.transaction = self.transaction, None
+        if transaction is None:
+            return
+        self.forget_evidence()
+        if transaction.incoming is not None:
+            await transaction.incoming.discard()
+
+    def forget_evidence(self) -> None:
+        """What was found out about a message and its sender is needed no more."""
+        if self.evidence is not None:
+            self.evidence.forget()
 
     async def flush(self) -> None:
         """Send what is queued; in slow mode byte by byte.    Errors: ConnectionLost."""
@@ -246,7 +279,9 @@ class Session:
         self._reader = Reader()
         self.hello = None
         self.extended = False
-        self.transaction = None
+        await self.forget()
+        if self.evidence is not None:
+            self.evidence.now_encrypted()
 
     async def _last_words(self, reply: Reply | None) -> None:
         if reply is not None:

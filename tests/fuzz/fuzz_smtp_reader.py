@@ -5,12 +5,24 @@ from collections.abc import Callable
 
 from mox.smtp import command
 from mox.smtp.errors import CommandError
-from mox.smtp.reader import DataChunk, DataEnd, Event, LineTooLong, Mode, Reader, Signal
+from mox.smtp.reader import (
+    BdatEnd,
+    DataChunk,
+    DataEnd,
+    Event,
+    LineTooLong,
+    Mode,
+    Reader,
+    Signal,
+)
 
 TARGET_NAME: str = "smtp_reader"
 SEEDS = (
     b'EHLO [IPv6:::1] x\r\nMAIL FROM:<@a,@b:"q\\""@c> SIZE=5 BODY=8BITMIME SMTPUTF8\r\n',
     b"RCPT TO:<postmaster>\r\nDATA\r\nx\n.\r\n..\r\n.\rx\r\n.\r\nQUIT\r\n",
+    b"MAIL FROM:<> BODY=BINARYMIME RET=HDRS ENVID=a+2Bb REQUIRETLS HOLDFOR=7\r\n"
+    b"RCPT TO:<a@b> NOTIFY=SUCCESS,DELAY ORCPT=utf-8;\\x{E9}@b\r\nBDAT 5\r\n\r\n.\r\nBDAT 0 LAST\r\nNOOP\r\n",
+    b"MAIL FROM:<> HOLDUNTIL=2026-12-31T23:59:60.5Z\r\nBDAT 9 LAST\r\n\n.\n\0\r.\rDABDAT x\r\nQUIT\r\n",
     b'AUTH PLAIN AGEAYg==\r\nAAAA\r\n*\r\nVRFY "x y" SMTPUTF8\r\nNOOP \xc3\xa9\r\n',
 )
 
@@ -18,7 +30,8 @@ PARSERS: dict[bytes, Callable[[bytes], object]] = {
     b"EHLO": lambda rest: command.parse_hello(rest, extended=True),
     b"HELO": lambda rest: command.parse_hello(rest, extended=False),
     b"MAIL": lambda rest: command.parse_mail(rest, exact_end=False),
-    b"RCPT": lambda rest: command.parse_rcpt(rest, exact_end=True, smtputf8=False),
+    b"RCPT": lambda rest: command.parse_rcpt(rest, exact_end=True, smtputf8=len(rest) % 2 == 0),
+    b"BDAT": lambda rest: command.parse_bdat(rest, exact_end=True),
     b"AUTH": lambda rest: command.parse_auth(rest, exact_end=False),
     b"VRFY": lambda rest: command.parse_verify(rest, exact_end=False),
     b"NOOP": lambda rest: command.parse_optional_string(rest, exact_end=False),
@@ -56,8 +69,13 @@ def _collect(reader: Reader, event: Event, events: list[object]) -> None:
         events[-1] += event.content
     elif isinstance(event, DataChunk):
         events.append(bytearray(event.content))
-    elif isinstance(event, (DataEnd, LineTooLong)):
+    elif isinstance(event, (DataEnd, BdatEnd, LineTooLong)):
         events.append(event)
+    elif isinstance(event, command.Command) and event.verb == b"BDAT":
+        events.append(event)
+        with contextlib.suppress(CommandError):
+            chunk = command.parse_bdat(event.rest, exact_end=False)
+            reader.resume(Mode.BDAT, octets=chunk.size)
     elif isinstance(event, command.Command):
         events.append(event)
         _parse(event)

@@ -5,9 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mox.base.limits import SMTP_AUTH_DISCARD, SMTP_AUTH_LINE, SMTP_LINE
-from mox.smtp.command import Command
+from mox.smtp.command import Command, parse_bdat
+from mox.smtp.errors import CommandError
 from mox.smtp.reader import (
     AuthLine,
+    BdatEnd,
     DataChunk,
     DataEnd,
     Event,
@@ -19,12 +21,17 @@ from mox.smtp.reader import (
 
 
 def drain(reader: Reader) -> list[Event]:
-    """All events up to NEED_DATA; DATA is always accepted, other pauses are left as they are."""
+    """All events up to NEED_DATA; DATA and BDAT are always accepted, other pauses are left as they are."""
     events: list[Event] = []
     while not isinstance(event := reader.next(), Signal):
         events.append(event)
         if event == Command(b"DATA", b""):
             reader.resume(Mode.DATA)
+        elif isinstance(event, Command) and event.verb == b"BDAT":
+            try:
+                reader.resume(Mode.BDAT, octets=parse_bdat(event.rest, exact_end=False).size)
+            except CommandError:
+                break
     return events
 
 
@@ -213,8 +220,70 @@ def test_commands_may_follow_the_message_at_once() -> None:
     ]
 
 
+@pytest.mark.rfc("3030 §2")
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"\r\n.\r\n",
+        b".\r\nQUIT\r\n",
+        b"\n.\n\r.\r\0",
+        b"..x\r\n",
+        b"x" * 70_000,
+        b"BDAT 5\r\n",
+    ],
+)
+def test_octets_are_counted_and_nothing_in_them_means_anything(octets: bytes) -> None:
+    raw = b"bdat %d last\r\n%sNOOP\r\n" % (len(octets), octets)
+    for size in (1, 7, len(raw)):
+        if size == 1 and len(raw) > 1000:
+            continue
+        found = joined(events_of([raw[at : at + size] for at in range(0, len(raw), size)]))
+        content = [DataChunk(octets)] if octets else []
+        command = Command(b"BDAT", b" %d last" % len(octets))
+        assert found == [command, *content, BdatEnd(), Command(b"NOOP", b"")]
+
+
+def test_octets_are_not_kept() -> None:
+    reader = Reader()
+    reader.resume(Mode.BDAT, octets=10_000_000)
+    for _ in range(100):
+        reader.feed(b"x" * 100_000)
+        assert reader.next() == DataChunk(b"x" * 100_000)
+        assert reader.leftover() == b""
+    assert reader.next() == BdatEnd()
+    assert reader.next() is Signal.NEED_DATA
+
+
+def test_a_pause_after_bdat_until_somebody_says_how_much() -> None:
+    reader = Reader()
+    reader.feed(b"BDAT 4\r\nNOOP\r\n")
+    assert reader.next() == Command(b"BDAT", b" 4")
+    assert reader.next() is Signal.PAUSED
+    reader.resume(Mode.BDAT, octets=4)
+    assert reader.next() == DataChunk(b"NOOP")
+    assert reader.next() == BdatEnd()
+    reader.resume(Mode.COMMAND)
+    assert reader.next() == Command(b"", b"")
+
+
 PIECES = st.sampled_from(
-    [b"DATA\r\n", b".", b"\r", b"\n", b"\r\n", b"\r\n.\r\n", b"a", b"NOOP", b"AUTH ", b"x" * 3000]
+    [
+        b"BDAT 0\r\n",
+        b"BDAT 3 LAST\r\n",
+        b"bdat 17\r\n",
+        b"BDAT 4000\r\n",
+        b"DATA\r\n",
+        b".",
+        b"\r",
+        b"\n",
+        b"\r\n",
+        b"\r\n.\r\n",
+        b"a",
+        b"NOOP",
+        b"AUTH ",
+        b"x" * 3000,
+    ]
 )
 
 

@@ -5,8 +5,9 @@ from typing import Final
 from mox.base.table import Table
 from mox.smtpserver.command import Command
 from mox.smtpserver.commands.auth import AUTH
+from mox.smtpserver.commands.bdat import BDAT
 from mox.smtpserver.commands.data import DATA
-from mox.smtpserver.commands.helo import EHLO, HELO
+from mox.smtpserver.commands.helo import EHLO, HELO, LHLO
 from mox.smtpserver.commands.mail import MAIL
 from mox.smtpserver.commands.rcpt import RCPT
 from mox.smtpserver.commands.simple import EXPN, HELP, NOOP, QUIT, RSET, VRFY
@@ -15,7 +16,7 @@ from mox.smtpserver.commands.starttls import STARTTLS
 COMMANDS: Final[Table[Command]] = Table("smtp commands")
 
 for _command in (
-    AUTH, DATA, EHLO, EXPN, HELO, HELP, MAIL, NOOP, QUIT, RCPT, RSET, STARTTLS, VRFY,
+    AUTH, BDAT, DATA, EHLO, EXPN, HELO, HELP, LHLO, MAIL, NOOP, QUIT, RCPT, RSET, STARTTLS, VRFY,
 ):  # fmt: skip
     COMMANDS.add(_command.verb, _command)
 COMMANDS.freeze()

@@ -192,4 +192,4 @@ class _Attempt:
             session.slow = True
 
 
-AUTH = Command(verb=b"AUTH", run=_auth, needs=(Need.HELLO,))
+AUTH = Command(verb=b"AUTH", run=_auth, needs=(Need.HELLO,), lmtp=False)

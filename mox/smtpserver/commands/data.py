@@ -4,80 +4,83 @@ from typing import TYPE_CHECKING
 
 from mox.base import metrics
 from mox.base.errors import Refused
-from mox.base.limits import (
-    MESSAGE_SIZE,
-    SMTP_RECEIVED_FIELDS,
-    SMTP_TIMEOUT_DATA_BLOCK,
-    SMTP_TIMEOUT_DATA_TOTAL,
-)
+from mox.base.limits import SMTP_RECEIVED_FIELDS
+from mox.config.live import Target
 from mox.inbound import deliver
-from mox.inbound.receive import Received, Receiver
+from mox.inbound.receive import Received
 from mox.inbound.trace import Arrival
 from mox.message import messageid
 from mox.message.header import values_of
 from mox.smtp import replies
 from mox.smtp.command import parse_nothing
-from mox.smtp.reader import DataChunk, DataEnd, Mode
+from mox.smtp.params import Body
+from mox.smtp.reader import BdatEnd, DataEnd, Mode
 from mox.smtp.reply import Reply
 from mox.smtpserver import special, submission
 from mox.smtpserver.command import Command, Need
 from mox.smtpserver.errors import Rejected, is_bug, reply_to
+from mox.smtpserver.receiving import Incoming
 from mox.smtpserver.transaction import Transaction
-from mox.smtpserver.wire import TimedOut
 
 if TYPE_CHECKING:
     from mox.smtpserver.session import Session
 
 
-async def _data(session: "Session", rest: bytes) -> Reply:
+async def _data(session: "Session", rest: bytes) -> Reply | None:
     parse_nothing(rest, exact_end=session.service.submission)
     transaction = session.transaction
     assert transaction is not None
+    if transaction.incoming is not None:
+        raise Rejected(replies.DATA_AFTER_BDAT)  # RFC 3030 §2
+    if transaction.body is Body.BINARY:
+        raise Rejected(replies.BINARY_BY_DATA)  # RFC 3030 §3
     # Before the 354: what fails here must not leave message lines to be taken for commands.
-    receiver = Receiver(session.service.spool_folder, session.service.max_size)
+    incoming = Incoming(session, transaction, chunked=False)
     try:
         session.say(replies.START_DATA)
         session.read_as(Mode.DATA)
-        end = await _receive(session, receiver)
-        # RFC 5321 §4.1.1.4: after the end of data the buffers are cleared, also with an error.
-        session.transaction = None
-        session.bad += 1  # until it went well
-        received = await _finish(session, receiver, end)
-        await _accept(session, transaction, received)
+        end = await incoming.take()
+        return await conclude(session, transaction, incoming, end)
     finally:
-        await receiver.discard()
+        await incoming.discard()
+
+
+async def conclude(
+    session: "Session", transaction: Transaction, incoming: Incoming, end: DataEnd | BdatEnd
+) -> Reply | None:
+    """Judge and store a message that is here as a whole; the reply, None when all is said.
+
+    The transaction is over, whatever comes of it (RFC 5321 §4.1.1.4).
+    Errors  Rejected, those of the store.
+    """
+    session.transaction = None
+    session.bad += 1  # until it went well
+    if session.service.lmtp:
+        session.answers = len(transaction.recipients)  # RFC 2033 §4.2
+    try:
+        received = await incoming.finish(end)
+        outcomes = await _accept(session, transaction, received)
+    finally:
+        session.forget_evidence()
+    failures = [outcome for outcome in outcomes if not outcome.is_positive]
+    if session.service.lmtp:
+        session.answers = 1
+        for outcome in outcomes:
+            session.say(outcome)
+        return None
+    if failures:
+        # Nobody can be sent a notification yet: the client hears of it and may try again.
+        raise Rejected(replies.combine(failures))
     session.bad -= 1
     session.good += 1
     return replies.DELIVERED
 
 
-async def _receive(session: "Session", receiver: Receiver) -> DataEnd:
-    """All chunks, whatever is wrong with them.    Errors: TimedOut, Hangup, ConnectionLost."""
-    clock = session.service.clock
-    until = clock.monotonic_s() + SMTP_TIMEOUT_DATA_TOTAL
-    while True:
-        left = until - clock.monotonic_s()
-        if left <= 0:
-            raise TimedOut
-        event = await session.next_event(min(left, SMTP_TIMEOUT_DATA_BLOCK))
-        if isinstance(event, DataEnd):
-            return event
-        assert isinstance(event, DataChunk)
-        await receiver.write(event.content)
+async def _accept(session: "Session", transaction: Transaction, received: Received) -> list[Reply]:
+    """Judge, then store; the outcome for each recipient, in their order.
 
-
-async def _finish(session: "Session", receiver: Receiver, end: DataEnd) -> Received:
-    if end.smuggling:
-        session.log.info("smtp.smuggling")
-        raise Rejected(replies.SMUGGLING)
-    if receiver.too_big:
-        # RFC 5321 §4.5.3.1.9, RFC 1870 §6.3
-        raise Rejected(replies.too_big(session.service.max_size, MESSAGE_SIZE))
-    return await receiver.finish()
-
-
-async def _accept(session: "Session", transaction: Transaction, received: Received) -> None:
-    """Judge as far as we do yet, then store.    Errors: Rejected, those of the store."""
+    Errors  Rejected where it is the same for all, those of the store.
+    """
     try:
         if received.received_fields > SMTP_RECEIVED_FIELDS:
             raise Rejected(replies.LOOP)
@@ -92,12 +95,12 @@ async def _accept(session: "Session", transaction: Transaction, received: Receiv
     except BaseException:
         deliver.remove(received.content)
         raise
-    await _deliver(session, transaction, received, added_fields)
+    return await _deliver(session, transaction, received, added_fields)
 
 
 async def _deliver(
     session: "Session", transaction: Transaction, received: Received, added_fields: bytes
-) -> None:
+) -> list[Reply]:
     ids = values_of(added_fields + received.header, [b"message-id"]).get(b"message-id", [])
     canonical = messageid.canonical(ids[0]) if ids else None
     delivery = deliver.Delivery(
@@ -109,13 +112,14 @@ async def _deliver(
         message_id=canonical.value if canonical is not None else "",
     )
     failures = await deliver.deliver(session.service.deliverer, delivery)
-    refused: list[Reply] = []
+    outcomes: list[Reply] = []
     for recipient, failure in zip(transaction.recipients, failures, strict=True):
-        assert recipient.target is not None
+        assert isinstance(recipient.target, Target)
         account, to = recipient.target.account, str(recipient.address)
         if failure is None:
             metrics.SMTP_DELIVERIES.labels("delivered", "").inc()
             session.log.info("smtp.delivered", to=to, account=account, size=received.size)
+            outcomes.append(replies.DELIVERED)
             continue
         metrics.SMTP_DELIVERIES.labels("delivererror", "").inc()
         if isinstance(failure, Refused):
@@ -124,12 +128,11 @@ async def _deliver(
             if is_bug(failure):
                 metrics.unhandled("smtpserver")
             session.log.error("smtp.not_delivered", failure, to=to, account=account)
-        refused.append(reply_to(failure))
+        outcomes.append(reply_to(failure))
     if session.service.submission:
-        metrics.SMTP_SUBMISSIONS.labels("queueerror" if refused else "ok").inc()
-    if refused:
-        # Nobody can be sent a notification yet: the client hears of it and may try again.
-        raise Rejected(replies.combine(refused))
+        failed = any(not outcome.is_positive for outcome in outcomes)
+        metrics.SMTP_SUBMISSIONS.labels("queueerror" if failed else "ok").inc()
+    return outcomes
 
 
 def _arrival(session: "Session", transaction: Transaction) -> Arrival:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 async def _rset(session: "Session", rest: bytes) -> Reply:
     grammar.parse_nothing(rest, exact_end=session.service.submission)
-    session.transaction = None
+    await session.forget()
     return replies.RESET
 
 

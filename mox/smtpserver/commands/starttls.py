@@ -35,4 +35,4 @@ async def _starttls(session: "Session", rest: bytes) -> Reply | None:
     return None  # said before the handshake
 
 
-STARTTLS = Command(verb=b"STARTTLS", run=_starttls, needs=(Need.HELLO,))
+STARTTLS = Command(verb=b"STARTTLS", run=_starttls, needs=(Need.HELLO,), lmtp=False)
