@@ -132,6 +132,19 @@ TLS_REPORT_OBJECTS: Final = 20_000  # objects: policies and details of failures
 TLS_REPORT_VALUES: Final = 400_000  # commas; bounds members and list items, about 40 MB of memory
 TLSRPT_RECORD: Final = 4 * KIB  # bytes of a record; real ones have under 200
 TLSRPT_URIS: Final = 20  # addresses of a record; real ones have one
+RECEIVED_KEEP_S: Final = 400 * 24 * 3600.0  # for received reports: a year to compare with
+RECEIVED_BYTES: Final = 256 * MIB  # bytes of received reports of a kind, packed; the oldest go
+RECEIVED_PER_DAY: Final = 100  # reports of one sender about the same in a day; an hourly one has 24
+RECEIVED_SENDERS: Final = 10_000  # senders and domains counted in a day; more reports wait a day
+RECEIVED_LIST_SLICE: Final = 200  # received reports read at a time for a list
+GATHERED_S: Final = 1.0  # seconds until counts are stored; so much a crash may lose
+GATHERED_KEYS: Final = 10_000  # different counts held until then; about 10 MB
+EVALUATION_ROWS: Final = 2000  # different DMARC evaluations of a domain in an hour that are kept
+EVALUATED_DOMAINS: Final = 20_000  # domains with DMARC evaluations in an hour and the one before
+RESULT_POLICIES: Final = 10  # TLS policies of a domain in a day that are kept; real ones have two
+RESULT_FAILURES: Final = 200  # different failures under one policy in a day that are kept
+RESULT_ROWS: Final = 100_000  # domains and mail hosts with TLS results in a day
+SUPPRESSED_ADDRESSES: Final = 10_000  # addresses that get no reports
 
 # Junk filter and reputation
 JUNK_TOKENS: Final = 20_000  # different words and runs of one message; bounds look-ups and rows
@@ -140,6 +153,13 @@ JUNK_TEXT: Final = 512 * KIB  # bytes of undecoded text looked at; 20 ms of work
 JUNK_HEADER: Final = 32 * KIB  # bytes of field values counted; a list of 500 addresses fits
 JUNK_COUNT: Final = (1 << 32) - 1  # messages counted for a word; 32 bits are stored
 REPUTATION_DKIM_DOMAINS: Final = 20  # signing domains of a message that are remembered; few have 3
+SENT_RECIPIENTS: Final = 1000  # addresses of a sent message that are remembered
+LEARN_MESSAGES: Final = 2000  # messages the learner looks at in one go
+LEARN_ROWS: Final = 2000  # rows it writes at a time, words and votes
+LEARN_BYTES: Final = 8 * MIB  # bytes of contents it reads in one go
+LEARN_LOG: Final = 500  # change sets it looks at in one go
+LEARN_LAG: Final = 1000  # change sets without a lesson until it is written down how far it is
+WORDS_CACHED: Final = 100_000  # word counts in memory, twice; about 40 MB
 SUBJECTPASS_SUBJECT: Final = 64 * KIB  # bytes of a Subject searched for a token
 RULESET_FIELDS: Final = 1000  # header fields that expressions are tried on; lists have under 100
 REASON_TEXT: Final = 500  # characters of one text in X-Mox-Reason
@@ -297,3 +317,13 @@ OUTBOUND_KEPT: Final = 500  # idle connections of the worker
 OUTBOUND_KEPT_HOST: Final = 10  # idle connections to one host
 OUTBOUND_KEPT_S: Final = 5.0  # seconds a connection is kept; longer costs the server, not us
 OUTBOUND_MESSAGES: Final = 1000  # messages on one connection; large receivers close at about 100
+
+# MTA-STS policies of other domains; times in seconds, spec/mail-auth.md section 8
+MTASTS_FETCH: Final = 60.0  # for the policy
+MTASTS_ASK: Final = 30.0  # for the record
+MTASTS_BACKOFF: Final = 5 * 60.0  # after a fetch that failed
+MTASTS_UNUSED: Final = 180 * 24 * 3600.0  # then a policy is forgotten
+MTASTS_STALE: Final = 12 * 3600.0  # then it is asked for again in the background
+MTASTS_REFRESH: Final = 24 * 3600.0  # between two rounds of that
+MTASTS_DOMAINS: Final = 100_000  # policies kept, about 50 MB; then the one used longest ago goes
+MTASTS_FETCHES: Final = 8  # policies fetched at one time
