@@ -241,8 +241,8 @@ def decode(kind: type[_T], value: bytes) -> _T:
 
 
 def clip(text: str) -> str:
-    """A text of a peer, cut to what is kept, in one line."""
-    line = " ".join(text.split())
+    """A text of a peer, cut to what is kept, in one line of valid Unicode."""
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
     return line if len(line) <= QUEUE_TEXT else line[: QUEUE_TEXT - 3] + "..."
 
 

@@ -7,19 +7,22 @@ the old place is forgotten (engine.md section 4).
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar
 
 from mox.base.errors import Broken
 from mox.base.limits import MIB
 from mox.base.log import get_logger
 from mox.store.blobs.base import Body
 from mox.store.blobs.packs import PackBlobs
-from mox.store.engine.base import Batch, Family
+from mox.store.bodies import BodyWriter
+from mox.store.commit import Committer
+from mox.store.engine.base import Batch, Engine, Family
 from mox.store.layout import keys, rows
 from mox.store.layout.rows import Location
 
-if TYPE_CHECKING:
-    from mox.store.shard import Shard
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = get_logger("store")
 
@@ -30,10 +33,42 @@ PACKS_AT_ONCE = 4  # found by one pass over the index; bounds what is remembered
 Placed = tuple[bytes, Location]  # key of a row, and what it says
 
 
-class Reclaimer:
-    """Counts live bytes of one shard's packs.    Used on the event loop, run by the eraser's task."""
+class Owner(Protocol):
+    """Whose packs they are: a shard, or the queue."""
 
-    def __init__(self, shard: "Shard", blobs: PackBlobs) -> None:
+    @property
+    def engine(self) -> Engine:
+        """With a LOC row for each content."""
+        ...
+
+    @property
+    def committer(self) -> Committer:
+        """Of the engine."""
+        ...
+
+    @property
+    def bodies(self) -> BodyWriter:
+        """Of the packs."""
+        ...
+
+    @property
+    def removed(self) -> set[int]:
+        """Accounts removed by this process."""
+        ...
+
+    async def in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking call."""
+        ...
+
+    def named(self, location: Location) -> None:
+        """A row that names the place of a body is staged."""
+        ...
+
+
+class Reclaimer:
+    """Counts live bytes of one owner's packs.    Used on the event loop, run by the eraser's task."""
+
+    def __init__(self, shard: Owner, blobs: PackBlobs) -> None:
         self._shard = shard
         self._blobs = blobs
         self._live: dict[int, int] | None = None
