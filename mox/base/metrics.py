@@ -184,6 +184,32 @@ IMAP_COMMAND_SECONDS: Final = _histogram(
     "cmd",
     "result",
 )
+DMARC_EVALUATED: Final = _counter(
+    "mox_dmarcdb_policy_evaluated_total",
+    "Messages in DMARC reports received, by the policy domain they are about. disposition: none,"
+    " quarantine, reject, other. dkim and spf, aligned: pass, fail, other.",
+    "domain",
+    "disposition",
+    "dkim",
+    "spf",
+)
+DMARC_DKIM_RESULTS: Final = _counter(
+    "mox_dmarcdb_dkim_result_total",
+    "DKIM results in DMARC reports received, weighted by messages. result: none, pass, fail, policy,"
+    " neutral, temperror, permerror, other.",
+    "result",
+)
+DMARC_SPF_RESULTS: Final = _counter(
+    "mox_dmarcdb_spf_result_total",
+    "SPF results in DMARC reports received, weighted by messages. result: none, neutral, pass, fail,"
+    " softfail, temperror, permerror, other.",
+    "result",
+)
+TLS_SESSIONS: Final = _counter(
+    "mox_tlsrptdb_session_total",
+    "Sessions in TLS reports received. type: success, a result type of RFC 8460, other.",
+    "type",
+)
 LOG_LINES: Final = {
     level: _counter(f"mox_logging_level_{level}_total", f"Log lines written at level {level}.")
     for level in ("info", "warn", "error")

@@ -20,7 +20,7 @@ from mox.config.live import Target
 from mox.inbound import explain, record, rulesets, whatif
 from mox.inbound.decide import Decision, Facts, Failure, Need, Reason, decide, refused
 from mox.inbound.evidence import Evidence, Origin
-from mox.inbound.hooks import NotAReport, Report, ReportTaker
+from mox.inbound.hooks import Report, ReportTaker
 from mox.inbound.knowledge import Knowledge
 from mox.inbound.letter import Letter
 from mox.inbound.trace import Arrival
@@ -38,6 +38,7 @@ from mox.mailauth.dnsbl import Status as DNSBLStatus
 from mox.mailauth.iprev import Status as IPRevStatus
 from mox.mailauth.spf import Identity
 from mox.mailauth.spf import Status as SPFStatus
+from mox.reports.taker import NotAReport
 from mox.smtp import replies
 from mox.smtp.address import Address
 from mox.smtp.reply import Reply, reply

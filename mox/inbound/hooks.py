@@ -12,6 +12,7 @@ import msgspec
 from mox.mailauth.dkim.verify import Result as DKIMResult
 from mox.mailauth.dmarc.evaluate import Evaluation
 from mox.mailauth.spf import Result as SPFResult
+from mox.reports.taker import NotAReport
 from mox.smtp.address import Address
 from mox.smtp.reply import Reply
 
@@ -26,12 +27,6 @@ class Report(Protocol):
     def summary(self) -> str:
         """One line for a verdict: who reports what."""
         ...
-
-
-class NotAReport(msgspec.Struct, frozen=True):
-    """Why a message to an address for reports is treated as any other."""
-
-    problem: str  # short, of ours; goes into a header field
 
 
 class ReportTaker(Protocol):

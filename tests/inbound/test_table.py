@@ -9,12 +9,13 @@ from support.judging import DOMAINS, GOOD_ZONES, IP, Court, message
 
 from mox.base.flags import SEEN
 from mox.dns.zones import Zones
-from mox.inbound.hooks import Content, NotAReport, Report
+from mox.inbound.hooks import Content, Report
 from mox.junk.classify import classify
 from mox.junk.model import Count
 from mox.junk.parameters import Parameters
 from mox.junk.reputation import DAY_MS, Sender
 from mox.mailauth.dkim.sign import SigningKey, sign
+from mox.reports.taker import NotAReport
 from mox.store.rates import Limits
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
