@@ -145,19 +145,6 @@ RESULT_POLICIES: Final = 10  # TLS policies of a domain in a day that are kept; 
 RESULT_FAILURES: Final = 200  # different failures under one policy in a day that are kept
 RESULT_ROWS: Final = 100_000  # domains and mail hosts with TLS results in a day
 SUPPRESSED_ADDRESSES: Final = 10_000  # addresses that get no reports
-RECEIVED_KEEP_S: Final = 400 * 24 * 3600.0  # for received reports: a year to compare with
-RECEIVED_BYTES: Final = 256 * MIB  # bytes of received reports of a kind, packed; the oldest go
-RECEIVED_PER_DAY: Final = 100  # reports of one sender about the same in a day; an hourly one has 24
-RECEIVED_SENDERS: Final = 10_000  # senders and domains counted in a day; more reports wait a day
-RECEIVED_LIST_SLICE: Final = 200  # received reports read at a time for a list
-GATHERED_S: Final = 1.0  # seconds until counts are stored; so much a crash may lose
-GATHERED_KEYS: Final = 10_000  # different counts held until then; about 10 MB
-EVALUATION_ROWS: Final = 2000  # different DMARC evaluations of a domain in an hour that are kept
-EVALUATED_DOMAINS: Final = 20_000  # domains with DMARC evaluations in an hour and the one before
-RESULT_POLICIES: Final = 10  # TLS policies of a domain in a day that are kept; real ones have two
-RESULT_FAILURES: Final = 200  # different failures under one policy in a day that are kept
-RESULT_ROWS: Final = 100_000  # domains and mail hosts with TLS results in a day
-SUPPRESSED_ADDRESSES: Final = 10_000  # addresses that get no reports
 
 # Junk filter and reputation
 JUNK_TOKENS: Final = 20_000  # different words and runs of one message; bounds look-ups and rows

@@ -121,6 +121,12 @@ SMTP_SUBMISSIONS: Final = _counter(
     " recipientlimiterror, localserveerror, queueerror.",
     "result",
 )
+MTASTS_GETS: Final = _counter(
+    "mox_mtastsdb_get_total",
+    "MTA-STS policies asked for by deliveries. result: enforce, testing, none, fallback (what is"
+    " kept, since nothing newer could be had), error.",
+    "result",
+)
 IPREV_LOOKUPS: Final = _counter(
     "mox_iprev_lookup_total",
     "Reverse names of clients looked up. status: pass, fail, temperror, permerror.",
