@@ -1,17 +1,21 @@
 """Per recipient: trace fields, then into the mailbox.    The last step before the final 250."""
 
 import asyncio
-import os
-import secrets
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 import msgspec
 
+from mox.base.mailboxname import normalise_mailbox_name
 from mox.config.live import AliasTarget, Target
-from mox.inbound import trace
+from mox.dns.name import to_unicode
+from mox.inbound import posting, rulesets, trace
+from mox.inbound.copies import Copies
+from mox.inbound.heading import Heading
 from mox.inbound.receive import Received
-from mox.smtp.address import Address
+from mox.junk.reputation import Sender
+from mox.mailauth.publicsuffix import listed
+from mox.smtp.address import Address, parse_address
 from mox.smtp.params import Notify
 from mox.store.blobs.base import SpoolFile
 from mox.store.content import NewMessage
@@ -52,37 +56,89 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str = ""
 
 
-async def deliver(deliverer: Deliverer, delivery: Delivery) -> list[Exception | None]:
-    """Store a copy for each recipient; the failure of each, None for success.
+class _Copy(msgspec.Struct, frozen=True):
+    """One copy to be stored: for which recipient, to whose mailbox."""
 
+    recipient: int  # place among the recipients
+    target: Target
+    is_member: bool = False  # of an alias
+
+
+async def deliver(deliverer: Deliverer, delivery: Delivery) -> list[Exception | None]:
+    """Store a copy for each recipient, without judging; the failure of each, None for success.
+
+    Rulesets choose the mailbox.  Of an alias every member gets a copy, and one that does is enough.
     Returns once every stored copy is on disk.  Every recipient must have a target.  The content is
     consumed.
-    Errors  OSError before anything was stored.
     """
     room = asyncio.Semaphore(AT_ONCE)
-    original = delivery.received.content
-    copies = _copies(original, len(delivery.recipients))
+    copies = Copies(delivery.received.content)
+    heading = Heading(delivery.added_fields + delivery.received.header)
+    wanted, failures = _wanted(delivery, heading)
+    stored: set[int] = set()
 
-    async def one(recipient: Recipient, content: bytes | SpoolFile) -> Exception | None:
-        target = recipient.target
-        assert isinstance(target, Target)
+    async def one(copy: _Copy) -> None:
         async with room:
             try:
-                message = _message(delivery, recipient, content)
-                await deliverer.deliver(target.account, target.mailbox, message)
+                message = _message(delivery, copy, await copies.one(), heading)
+                mailbox = _mailbox(delivery, copy.target, heading)
+                await deliverer.deliver(copy.target.account, mailbox, message)
+                stored.add(copy.recipient)
             except Exception as e:
-                return e
-            return None
+                failures[copy.recipient] = failures[copy.recipient] or e
 
     try:
-        if isinstance(original, SpoolFile):
-            await asyncio.to_thread(_link, original, copies)
-        pairs = zip(delivery.recipients, copies, strict=True)
-        return await asyncio.gather(*(one(*pair) for pair in pairs))
+        async with asyncio.TaskGroup() as group:
+            for copy in wanted:
+                group.create_task(one(copy))
     finally:
-        # Whatever was taken is gone from here already.
-        for content in (original, *copies):
-            remove(content)
+        await copies.close()
+    return [None if at in stored else failure for at, failure in enumerate(failures)]
+
+
+def _wanted(delivery: Delivery, heading: Heading) -> tuple[list[_Copy], list[Exception | None]]:
+    """The copies there are to be; who must not send to an alias has failed already."""
+    copies: list[_Copy] = []
+    failures: list[Exception | None] = [None] * len(delivery.recipients)
+    taken = {one.target.address for one in delivery.recipients if isinstance(one.target, Target)}
+    for at, recipient in enumerate(delivery.recipients):
+        target = recipient.target
+        assert target is not None
+        if isinstance(target, Target):
+            copies.append(_Copy(at, target))
+        elif posting.may_post(target, heading.author):
+            copies += [
+                _Copy(at, member, is_member=True)
+                for member, gets_copy in posting.members(target, heading.author, taken)
+                if gets_copy
+            ]
+        else:
+            failures[at] = posting.NotAllowed()
+    return copies, failures
+
+
+def _mailbox(delivery: Delivery, target: Target, heading: Heading) -> str:
+    found = rulesets.choose(
+        target.destination.rulesets,
+        rulesets.Traits(
+            mail_from=delivery.sender, sender=_identities(delivery, heading), heading=heading
+        ),
+    )
+    return target.mailbox if found is None else normalise_mailbox_name(found.mailbox)
+
+
+def _identities(delivery: Delivery, heading: Heading) -> Sender:
+    """Of a user who logged in we know who it is; of others nothing was found out."""
+    author = heading.author
+    if not delivery.arrival.authenticated or author is None:
+        return Sender()
+    return Sender(
+        from_localpart=author.localpart,
+        from_domain=author.domain.unicode,
+        from_org_domain=to_unicode(listed().organizational(author.domain.ascii)),
+        from_validated=True,
+        dkim_domains=(author.domain.unicode,),  # as if it had come back to us
+    )
 
 
 def remove(content: bytes | SpoolFile) -> None:
@@ -91,12 +147,12 @@ def remove(content: bytes | SpoolFile) -> None:
         content.path.unlink(missing_ok=True)
 
 
-def prefix_for(delivery: Delivery, recipient: Recipient) -> bytes:
-    """The fields that go before the content, newest first."""
+def prefix_for(delivery: Delivery, recipient: Recipient, to: Address | None = None) -> bytes:
+    """The fields that go before the content, newest first.    ``to``: the member of an alias."""
     arrival = delivery.arrival
     single = recipient.address if len(delivery.recipients) == 1 else None
     fields = [
-        trace.delivered_to(arrival, recipient.address),
+        trace.delivered_to(arrival, to or recipient.address),
         trace.return_path(arrival, delivery.sender),
     ]
     if arrival.authenticated:
@@ -107,9 +163,12 @@ def prefix_for(delivery: Delivery, recipient: Recipient) -> bytes:
     return b"".join(fields)
 
 
-def _message(delivery: Delivery, recipient: Recipient, content: bytes | SpoolFile) -> NewMessage:
-    arrival = delivery.arrival
-    prefix = prefix_for(delivery, recipient)
+def _message(
+    delivery: Delivery, copy: _Copy, content: bytes | SpoolFile, heading: Heading
+) -> NewMessage:
+    arrival, recipient = delivery.arrival, delivery.recipients[copy.recipient]
+    member = parse_address(copy.target.address) if copy.is_member else None
+    prefix = prefix_for(delivery, recipient, member)
     return NewMessage(
         content=content,
         prefix=prefix,
@@ -121,23 +180,6 @@ def _message(delivery: Delivery, recipient: Recipient, content: bytes | SpoolFil
             rcpt_to=recipient.address.unicode(),
             remote_ip=arrival.remote_ip,
             helo=arrival.hello,
+            sender=_identities(delivery, heading),
         ),
     )
-
-
-def _copies(content: bytes | SpoolFile, count: int) -> list[bytes | SpoolFile]:
-    """A content of its own for each recipient: files are consumed one by one."""
-    if isinstance(content, bytes):
-        return [content] * count
-    folder = content.path.parent
-    return [
-        SpoolFile(path=folder / f"spool-{secrets.token_hex(8)}", size=content.size, crc=content.crc)
-        for _ in range(count)
-    ]
-
-
-def _link(original: SpoolFile, copies: list[bytes | SpoolFile]) -> None:
-    """Second names for a spooled file, not second files.    Blocks.    Errors: OSError."""
-    for copy in copies:
-        assert isinstance(copy, SpoolFile)
-        os.link(original.path, copy.path)

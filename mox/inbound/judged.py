@@ -17,9 +17,8 @@ from mox.base import metrics
 from mox.base.clock import Clock
 from mox.base.errors import MoxError, Refused
 from mox.base.log import Logger
-from mox.config import names
-from mox.config.live import AliasTarget, Live, Target
-from mox.inbound import authres, trace
+from mox.config.live import Live, Target
+from mox.inbound import authres, posting, trace
 from mox.inbound.analysis import Analysis, Case, Place, analyse
 from mox.inbound.copies import Copies
 from mox.inbound.decide import Reason
@@ -38,12 +37,10 @@ from mox.inbound.knowledge import Knowledge
 from mox.inbound.letter import Letter
 from mox.smtp import replies
 from mox.smtp.address import parse_address
-from mox.smtp.reply import Reply, reply
+from mox.smtp.reply import Reply
 from mox.store.account import Account
 
 AT_ONCE: Final = 8  # accounts worked on at one time; each may hold a message in memory
-
-NOT_ALLOWED: Final = reply(550, "5.7.2", "not allowed to send to this address")
 
 
 class OpenAccounts(Protocol):
@@ -183,19 +180,17 @@ class _Run:
                 return _Addressee(recipient, [], replies.PROCESSING)
             place = Place(recipient=recipient.address, target=target, account=account)
             return _Addressee(recipient, [_Member(place)])
-        if not may_post(target, origin):
-            return _Addressee(recipient, [], NOT_ALLOWED)
+        author = origin.heading.author
+        if not posting.may_post(target, author):
+            return _Addressee(recipient, [], posting.NOT_ALLOWED)
         members = []
-        for member in target.members:
+        for member, gets_copy in posting.members(target, author, taken):
             account = accounts.get(member.account)
             if account is None:
                 continue
             place = Place(
                 recipient=recipient.address, target=member, account=account, is_member=True
             )
-            gets_copy = member.address not in taken and not is_author(member.address, origin)
-            if gets_copy:
-                taken.add(member.address)
             members.append(_Member(place, gets_copy))
         return _Addressee(recipient, members, None if members else replies.PROCESSING)
 
@@ -435,22 +430,3 @@ async def _judge(case: Case, account: Account, member: _Member) -> None:
 def _is_wanted(member: _Member, judged: Sequence[Analysis]) -> bool:
     """It takes the message, or nobody knows whether it would."""
     return member.analysis.accepted if member.analysis is not None else not judged
-
-
-def may_post(alias: AliasTarget, origin: Origin) -> bool:
-    """May this author send to an alias?    A forged author is caught by the usual analysis."""
-    author = origin.heading.author
-    if author is not None:
-        if any(is_author(member.address, origin) for member in alias.members):
-            return True
-        if is_author(alias.address, origin):
-            return alias.alias.allow_msg_from
-    return alias.alias.post_public
-
-
-def is_author(address: str, origin: Origin) -> bool:
-    """Is an address of the configuration exactly that of the From field?"""
-    author, parsed = origin.heading.author, names.parse_address(address)
-    if author is None or parsed is None:
-        return False
-    return (author.localpart, author.domain.unicode) == (parsed.localpart, parsed.domain)

@@ -6,11 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mox.config.domains import Destination
-from mox.config.live import Target
+from mox.config.domains import Alias, Destination
+from mox.config.filtering import Ruleset
+from mox.config.live import AliasTarget, Target
 from mox.inbound.deliver import AT_ONCE, Delivery, Recipient, deliver, prefix_for
+from mox.inbound.posting import NotAllowed
 from mox.inbound.receive import Received
 from mox.inbound.trace import Arrival
+from mox.junk.reputation import Sender
 from mox.smtp.address import NULL_PATH, Address
 from mox.store.blobs.base import SpoolFile
 from mox.store.content import NewMessage
@@ -119,7 +122,7 @@ async def test_nothing_is_left_when_it_is_cancelled(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_nothing_is_stored_when_the_copies_cannot_be_made(
+async def test_a_copy_that_cannot_be_made_is_a_failure_of_its_recipient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.link
@@ -133,10 +136,108 @@ async def test_nothing_is_stored_when_the_copies_cannot_be_made(
 
     monkeypatch.setattr(os, "link", link)
     store = Store()
-    with pytest.raises(OSError, match="full"):
-        await deliver(store, delivery(spooled(tmp_path), recipient("a"), recipient("b")))
-    assert store.got == {}
+    failures = await deliver(store, delivery(spooled(tmp_path), recipient("a"), recipient("b")))
+    assert sorted(type(failure).__name__ for failure in failures) == ["NoneType", "OSError"]
+    assert len(store.got) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+RULES = (
+    Ruleset(mailbox="Lists/A", headers_regexp={"^list-id$": "<a>"}),
+    Ruleset(mailbox="Ours", verified_domain="remote.example"),
+    Ruleset(mailbox="Outside", smtp_mail_from_regexp="@remote"),
+)
+
+
+@pytest.mark.parametrize(
+    ("header", "authenticated", "mailbox"),
+    [
+        (b"From: u@remote.example\r\nList-Id: <A>\r\n\r\n", False, "Lists/A"),
+        (b"From: u@remote.example\r\n\r\n", True, "Ours"),  # who logged in is who they say
+        (b"From: u@remote.example\r\n\r\n", False, "Outside"),
+    ],
+)
+async def test_rulesets_without_judgement(header: bytes, authenticated: bool, mailbox: str) -> None:
+    target = Target(account="a", address="a@example.org", destination=Destination(rulesets=RULES))
+    to = Recipient(address=Address("a", "example.org"), target=target)
+    plain = delivery(header, to)
+    one = msgspec.structs.replace(
+        plain,
+        arrival=msgspec.structs.replace(ARRIVAL, authenticated=authenticated),
+        received=msgspec.structs.replace(plain.received, header=header),
+    )
+    store = Store()
+    assert await deliver(store, one) == [None]
+    assert store.mailboxes == [mailbox]
+
+
+def alias(*names: str, post_public: bool = False) -> Recipient:
+    members = tuple(
+        Target(account=name, address=f"{name}@example.org", destination=Destination())
+        for name in names
+    )
+    target = AliasTarget(
+        address="all@example.org",
+        alias=Alias(addresses=tuple(one.address for one in members), post_public=post_public),
+        members=members,
+    )
+    return Recipient(address=Address("all", "example.org"), target=target)
+
+
+def from_(author: str, *recipients: Recipient) -> Delivery:
+    header = f"From: {author}\r\n\r\n".encode()
+    plain = delivery(header + b"abc", *recipients)
+    return msgspec.structs.replace(
+        plain, received=msgspec.structs.replace(plain.received, header=header)
+    )
+
+
+async def test_members_of_an_alias_get_one_copy_each() -> None:
+    store = Store()
+    assert await deliver(store, from_("a@example.org", alias(*"abc"), recipient("c"))) == [
+        None,
+        None,
+    ]
+    assert sorted(store.got) == ["b", "c"]
+    assert len(store.mailboxes) == 2
+
+
+async def test_only_members_may_send_to_an_alias() -> None:
+    store = Store()
+    (failure,) = await deliver(store, from_("x@remote.example", alias(*"ab")))
+    assert isinstance(failure, NotAllowed)
+    assert store.got == {}
+    public = alias(*"ab", post_public=True)
+    assert await deliver(store, from_("x@remote.example", public)) == [None]
+    assert sorted(store.got) == ["a", "b"]
+
+
+async def test_one_member_with_a_copy_is_enough() -> None:
+    store = Store()
+    store.fails["b"] = QuotaExceeded()
+    assert await deliver(store, from_("a@example.org", alias(*"abc"))) == [None]
+    store.fails["c"] = QuotaExceeded()
+    (failure,) = await deliver(store, from_("a@example.org", alias(*"abc")))
+    assert isinstance(failure, QuotaExceeded)
+
+
+def test_a_user_is_known_by_what_they_send() -> None:
+    """So that what others think of it counts when somebody forges it."""
+    sent: list[NewMessage] = []
+
+    class Keeps(Store):
+        async def deliver(self, account: str, mailbox: str, message: NewMessage) -> None:
+            sent.append(message)
+
+    one = from_("Me <me@sub.example.co.uk>", recipient("a"))
+    arrival = msgspec.structs.replace(ARRIVAL, authenticated=True)
+    asyncio.run(deliver(Keeps(), msgspec.structs.replace(one, arrival=arrival)))
+    asyncio.run(deliver(Keeps(), one))
+    mine, other = (message.facts.sender for message in sent)
+    assert (mine.from_localpart, mine.from_domain) == ("me", "sub.example.co.uk")
+    assert (mine.from_org_domain, mine.from_validated) == ("example.co.uk", True)
+    assert mine.ip1 == ""
+    assert other == Sender()
 
 
 async def test_copies_for_one_account_come_in_the_order_of_recipients() -> None:
