@@ -1,6 +1,7 @@
 """How long one command over very many messages keeps the event loop from everybody else.
 
-python -m benchmarks.macro.stalls [--messages 100000] [--rounds 5]    (the store alone, no server)
+python -m benchmarks.macro.stalls [--messages 100000] [--rounds 5]    (the store alone, no server;
+with PYTHONPATH=tests, as in ci/bench)
 
 In each round: copy all, set a flag of all, set it where nothing changed since, move all to another
 mailbox, mark all as deleted, expunge all, delete the mailbox.  A task that wants to run every
@@ -9,7 +10,9 @@ millisecond tells how late it was at worst.
 
 import argparse
 import asyncio
+import os
 import statistics
+import sys
 import tempfile
 import time
 from array import array
@@ -17,8 +20,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
+from support.servers import MALLOC
 
 from mox.base import flags as flagbits
+from mox.runtime.worker import SWITCH_INTERVAL_S
 from mox.store.account import Account
 from mox.store.content import NewMessage
 from mox.store.flags import How, change_flags
@@ -165,6 +170,10 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    if not MALLOC.items() <= os.environ.items():
+        command = [sys.executable, "-m", "benchmarks.macro.stalls", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **MALLOC})
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with tempfile.TemporaryDirectory() as folder:
         uvloop.run(run(arguments.messages, arguments.rounds, Path(folder)))
 

@@ -252,6 +252,7 @@ def append_copies(
     Input   saved: ms since 1970; modseq: of the copies, as createseq too; their flags become
             ``old & keep | add``; there: which keyword bit each one has in the target, by its bit in
             the source.  The target may be the source.
+    Output  their slots.
     Errors  ValueError: UIDs that are taken, keywords that are not in ``there``.
     """
     cdef Py_ssize_t i, n = slots.shape[0]
@@ -260,6 +261,7 @@ def append_copies(
     cdef uint64_t narrow = 0  # keywords that are among the first 64 in both
     cdef bint overflow = bool(source.overflow)
     cdef dict high = {}
+    cdef array added = clone(NUMBERS, n, False)
     check(source, slots)
     for i in range(there.shape[0]):
         if there[i] >= KEYWORDS:
@@ -300,8 +302,10 @@ def append_copies(
         target.block.gone[new] = 0
     for i in range(n):
         target.tally(at + i, 1)
+        added.data.as_uints[i] = <uint32_t>(at + i)
     target.overflow.update(high)
     target.count = at + n
+    return added
 
 
 # ---------------------------------------------------------------------- changes

@@ -61,6 +61,9 @@ class ChangeSet:
 
     Use: make it before anything changes in memory, put rows, ``touch`` the mailboxes whose record
     changed, ``stage``.  No await between making and staging, and nothing that can fail.
+    Many rows go into several batches (decision 0012): those put ``earlier`` have no meaning without
+    the batch of the change itself, those that come ``later`` follow from it and are made up for
+    after a crash.
     Errors  of making: StoreStopped, AccountMissing.
     """
 
@@ -71,6 +74,7 @@ class ChangeSet:
         self.modseq = account.record.modseq + 1
         account.record.modseq = self.modseq
         self.batch = Batch()
+        self._later: list[tuple[Mailbox, list[Batch]]] = []
         self._changes: list[LogChange] = []
         self._touched: dict[int, Mailbox] = {}
         self._list_changes: list[ListChange] = []
@@ -88,21 +92,40 @@ class ChangeSet:
         """A change to the list of mailboxes."""
         self._list_changes.append(change)
 
+    def begin_slices(self, mailbox: "Mailbox") -> None:
+        """Rows of this mailbox go before the change: after a crash between, recovery is needed."""
+        mailbox.record.dirty = True
+        number = self.account.id
+        self.batch.put(Family.META, keys.account(number), rows.encode(self.account.record))
+        self.batch.put(Family.META, keys.mailbox(number, mailbox.id), rows.encode(mailbox.record))
+
+    def end_slice(self) -> None:
+        """What was put so far goes before the change."""
+        self.account.ticket = self.account.committer.stage(self.batch)
+        self.batch = Batch()
+
+    def put_later(self, mailbox: "Mailbox", batches: list[Batch]) -> None:
+        """Removals of rows that follow from the change: after a crash recovery does them again."""
+        self._later.append((mailbox, batches))
+
     def stage(self) -> int:
-        """Hand the batch to the committer; its ticket."""
+        """Hand everything to the committer; the ticket of the last batch."""
         account = self.account
         number = account.id
         batch = self.batch
+        for mailbox, _ in self._later:
+            mailbox.record.dirty = True
         batch.put(Family.META, keys.account(number), rows.encode(account.record))
         for mailbox in self._touched.values():
-            if mailbox.deleted:
-                batch.delete(Family.META, keys.mailbox(number, mailbox.id))
-            else:
-                batch.put(
-                    Family.META, keys.mailbox(number, mailbox.id), rows.encode(mailbox.record)
-                )
+            self._put_record(batch, mailbox)
         row = LogRow(account.clock.now_ms(), tuple(self._changes))
         batch.put(Family.LOG, keys.log(number, self.modseq), rows.encode(row))
+        for mailbox, batches in self._later:
+            for following in batches:
+                account.committer.stage(batch)
+                batch = following
+            mailbox.record.dirty = False
+            self._put_record(batch, mailbox)
         modseq, origin, list_changes = self.modseq, self.origin, self._list_changes
 
         def after_sync() -> None:
@@ -114,3 +137,10 @@ class ChangeSet:
             # Somebody else is watching: do not let them wait for the lazy sync.
             account.committer.want_sync(ticket)
         return ticket
+
+    def _put_record(self, batch: Batch, mailbox: "Mailbox") -> None:
+        key = keys.mailbox(self.account.id, mailbox.id)
+        if mailbox.deleted:
+            batch.delete(Family.META, key)
+        else:
+            batch.put(Family.META, key, rows.encode(mailbox.record))

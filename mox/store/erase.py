@@ -1,8 +1,8 @@
 """Erase contents that no message refers to and no view can ask for any more.
 
-An expunge leaves one row naming its contents.  Once every view of the mailbox was told, each content
-without a reference loses its place, facts and derived values; large files are removed, and a pack
-whose last content went is removed by ``reclaim``.
+An expunge leaves one row naming its contents, and their references.  Once every view of the mailbox
+was told, references without a message go, and each content without any loses its place, facts and
+derived values; large files are removed, and a pack whose last content went is removed by ``reclaim``.
 """
 
 import asyncio
@@ -163,13 +163,9 @@ class Found:
     def erase(self, files: "array[int]", batch: Batch) -> Files:
         """Put into a batch what forgets those nobody needs; these with their places.    Blocks."""
         engine, number = self._account.shard.engine, self._account.id
-        unreferenced = [
-            file
-            for file in sorted(set(files))
-            if next(iter(engine.scan(Family.IDX, *keys.references(number, file))), None) is None
-        ]
-        # A copy may have been expunged since, and not every view was told of that.  Its row was
-        # written together with the end of its reference, so it is seen here; its turn comes.
+        unreferenced = self._unreferenced(sorted(set(files)), batch)
+        # A copy may have been expunged or moved since, and not every view was told of that.  That was
+        # written down no later than the message went, so it is seen here; its turn comes.
         self._hold()
         erased: Files = []
         for file in unreferenced:
@@ -182,6 +178,26 @@ class Found:
             start, end = keys.cache(number, first, 0), keys.cache(number, last + 1, 0)
             batch.delete_range(Family.CACHE, start, end)
         return erased
+
+    def _unreferenced(self, files: list[int], batch: Batch) -> list[int]:
+        """Contents that no message has; references of messages that went are deleted."""
+        engine, number = self._account.shard.engine, self._account.id
+        references = [
+            key
+            for file in files
+            for key, _ in engine.scan(Family.IDX, *keys.references(number, file))
+        ]
+        parts = [keys.reference_parts(key) for key in references]
+        found = engine.multi_get(
+            Family.ROW, [keys.row(number, mailbox_id, uid) for _, mailbox_id, uid in parts]
+        )
+        referred = set()
+        for key, (file, _, _), row in zip(references, parts, found, strict=True):
+            if row is None:
+                batch.delete(Family.IDX, key)
+            else:
+                referred.add(file)
+        return [file for file in files if file not in referred]
 
     def _is_free(self, key: bytes) -> bool:
         modseq, mailbox_id = keys.erase_parts(key)

@@ -9,12 +9,12 @@ from enum import Enum
 
 import msgspec
 
-from mox._speedups import Columns
+from mox._speedups import Columns, flag_changes, set_flags_of, split_modseq
 from mox.base import flags as flagbits
 from mox.base.limits import COMMIT_BATCH_ROWS
 from mox.store.account import Account
 from mox.store.changes import ChangeSet, Feed
-from mox.store.engine.base import Batch, Family
+from mox.store.engine.base import Family
 from mox.store.errors import MailboxMissing
 from mox.store.layout import keys, rows
 from mox.store.mailbox import Mailbox
@@ -59,10 +59,7 @@ def change_flags(
     account.check_open()
     failed = array("I")
     if unchanged_since is not None:
-        passed = array("I")
-        for slot in slots:
-            (failed if columns.modseq(slot) > unchanged_since else passed).append(slot)
-        slots = passed
+        slots, failed = split_modseq(columns, slots, unchanged_since)
     if not slots:
         return FlagsChanged(modseq=0, changed=array("I"), failed=failed, ticket=account.ticket)
     known = len(mailbox.record.keywords)
@@ -70,16 +67,13 @@ def change_flags(
     mask = (
         mailbox.keyword_mask(keywords) if how is How.REMOVE else mailbox.ensure_keywords(keywords)
     )
-    changed, new_flags, new_keywords = _changes(
-        columns, slots, _masks(how, flags), _masks(how, mask)
-    )
+    masks = *_masks(how, flags), *_masks(how, mask)
+    changed = flag_changes(columns, slots, *masks)
     if not changed and len(mailbox.record.keywords) == known:
         return FlagsChanged(modseq=0, changed=array("I"), failed=failed, ticket=account.ticket)
     change = ChangeSet(account, origin)
     before = columns.counts()
-    set_flags, modseq = columns.set_flags, change.modseq
-    for slot, bits, words in zip(changed, new_flags, new_keywords, strict=True):
-        set_flags(slot, bits, words, modseq)
+    set_flags_of(columns, changed, *masks, change.modseq)
     mailbox.take_counts(before, columns.counts())
     _put_rows(change, mailbox, columns, changed)
     change.touch(mailbox)
@@ -97,48 +91,22 @@ def _masks(how: How, bits: int) -> tuple[int, int]:
     return ~bits, 0
 
 
-def _changes(
-    columns: Columns, slots: "array[int]", of_flags: tuple[int, int], of_keywords: tuple[int, int]
-) -> tuple["array[int]", list[int], list[int]]:
-    """Slots that really change; in the same order their new flags and keywords.
-
-    Runs on the event loop for all messages of a command, so every call in it counts; and tuples
-    per message would set off the garbage collector.
-    """
-    flags_of, keywords_of = columns.flags, columns.keywords
-    keep, add = of_flags
-    keep_keywords, add_keywords = of_keywords
-    changed, all_flags, all_keywords = array("I"), list[int](), list[int]()
-    for slot in slots:
-        flags, keywords = flags_of(slot), keywords_of(slot)
-        new_flags = flags & keep | add
-        new_keywords = keywords & keep_keywords | add_keywords
-        if new_flags != flags or new_keywords != keywords:
-            changed.append(slot)
-            all_flags.append(new_flags)
-            all_keywords.append(new_keywords)
-    return changed, all_flags, all_keywords
-
-
 def _put_rows(change: ChangeSet, mailbox: Mailbox, columns: Columns, slots: "array[int]") -> None:
     """Put changed rows into the change set; many of them go in slices before it."""
-    account = change.account
-    sliced = len(slots) > COMMIT_BATCH_ROWS
-    if sliced:
+    number = change.account.id
+    if len(slots) > COMMIT_BATCH_ROWS:
+        # What a crash in the middle leaves is a part of the change; nobody was told of it.
         mailbox.record.modseq = change.modseq
-        mailbox.record.dirty = True
-        change.batch.put(Family.META, keys.account(account.id), rows.encode(account.record))
-        change.batch.put(
-            Family.META, keys.mailbox(account.id, mailbox.id), rows.encode(mailbox.record)
-        )
+        change.begin_slices(mailbox)
     for at in range(0, len(slots), COMMIT_BATCH_ROWS):
+        if at:
+            change.end_slice()
         some = slots[at : at + COMMIT_BATCH_ROWS]
-        numbers = [keys.row(account.id, mailbox.id, uid) for uid in columns.uids(some)]
-        change.batch.put_all(Family.ROW, numbers, columns.rows(some))
-        if at + COMMIT_BATCH_ROWS < len(slots):
-            # What a crash in the middle leaves is a part of the change; nobody was told of it.
-            account.ticket = account.committer.stage(change.batch)
-            change.batch = Batch()
+        change.batch.put_all(
+            Family.ROW,
+            keys.row_keys(number, mailbox.id, columns.uids(some)),
+            rows.message_rows(columns, some),
+        )
     mailbox.record.dirty = False
 
 

@@ -2,13 +2,12 @@
 
 import asyncio
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from mox._speedups import Columns
-from mox.base import flags as flagbits
 from mox.base.ids import MailboxId
 from mox.base.limits import KEYWORDS_PER_MAILBOX
 from mox.store.engine.base import Family
@@ -25,7 +24,6 @@ COMPACT_TAIL = 50_000  # slots moved by an eager compaction
 COMPACT_SHARE = 64  # one gone slot in so many makes a compaction worth any move
 
 Counts = tuple[int, int, int, int, int]  # as ``Columns.counts`` gives them
-NewSlot = tuple[int, int, int, int, int, int, int, int, int, int, int]
 
 
 class Mailbox:
@@ -42,7 +40,7 @@ class Mailbox:
         self.deleted = False
         self.used = 0  # order of last use, for dropping columns
         self._loading: asyncio.Future[Columns] | None = None
-        self._backlog: list[NewSlot] = []
+        self._backlog: list[bytes] = []  # rows of messages that came while the others are read
         self._keyword_bits = {name: bit for bit, name in enumerate(record.keywords)}
 
     @property
@@ -88,6 +86,7 @@ class Mailbox:
         account = self.account
         # Rows staged but not yet written would be missed by the scan.
         ticket, end = account.ticket, self.record.uidnext
+        self._backlog.clear()
         await account.committer.written(ticket)
         columns = Columns()
         start, stop = keys.rows(account.id, self.id, 1, end)
@@ -101,9 +100,7 @@ class Mailbox:
                 raise DataDamaged(f"a message row is damaged: {error}", cause=error) from error
 
         await account.shard.in_thread(read)
-        for slot in self._backlog:
-            if slot[0] >= end:
-                columns.append(*slot)
+        columns.load(self._backlog)
         self.columns = columns
         account.shard.touch(self)
         return columns
@@ -129,27 +126,19 @@ class Mailbox:
 
         return await account.shard.in_thread(count)
 
-    def add(self, slot: NewSlot) -> None:
-        """A new message (uid, size, flags, zone, received, saved, modseq, createseq, thread, file,
-        keywords): into the columns where they are in memory, and into the counts.
-        """
-        if self.columns is not None:
-            self.columns.append(*slot)
-        elif self._loading is not None:
-            self._backlog.append(slot)
-        self.count(slot[2], slot[1], 1)
+    def add(self, fill: Callable[[Columns], "array[int]"]) -> tuple[Columns, "array[int]"]:
+        """New messages, which ``fill`` appends; they come into the counts as well.
 
-    def count(self, flags: int, size: int, sign: int) -> None:
-        """Add a message to the counts, or take it away with sign -1."""
-        record = self.record
-        record.messages += sign
-        record.size += sign * size
-        self.account.record.used_bytes += sign * size
-        if not flags & flagbits.SEEN:
-            record.unseen += sign
-        if flags & flagbits.DELETED:
-            record.deleted += sign
-            record.deleted_size += sign * size
+        Output  the mailbox's columns and the slots there; columns of their own where the mailbox's
+                are not in memory.
+        """
+        columns = Columns() if self.columns is None else self.columns
+        before = columns.counts()
+        slots = fill(columns)
+        self.take_counts(before, columns.counts())
+        if self.columns is None and self._loading is not None:
+            self._backlog += columns.rows(slots)
+        return columns, slots
 
     def take_counts(self, before: Counts, after: Counts) -> None:
         """The columns changed: take over their counts by the difference."""
@@ -180,6 +169,11 @@ class Mailbox:
         if new:
             self.record.keywords += tuple(new)
         return self.keyword_mask(names)
+
+    def keyword_bits_in(self, other: "Mailbox") -> "array[int]":
+        """For each keyword bit the one in another mailbox, which knows the keywords that matter."""
+        bits = other._keyword_bits
+        return array("I", (bits.get(name, 0) for name in self.record.keywords))
 
     def keyword_names(self, mask: int) -> tuple[str, ...]:
         """Names of keyword bits, in order of bits."""

@@ -2,10 +2,18 @@
 
 import asyncio
 from array import array
+from functools import partial
 
 import msgspec
 
-from mox._speedups import Columns
+from mox._speedups import (
+    Columns,
+    append_copies,
+    expunge_slots,
+    files_of,
+    keywords_of,
+    size_of,
+)
 from mox.base.limits import COMMIT_BATCH_ROWS, MESSAGE_IN_MEMORY
 from mox.store.account import Account
 from mox.store.blobs.base import Body, SpoolFile
@@ -15,7 +23,7 @@ from mox.store.engine.base import Batch, Family
 from mox.store.errors import MailboxMissing, UidExhausted
 from mox.store.layout import keys, rows
 from mox.store.layout.rows import Facts, Location
-from mox.store.mailbox import Mailbox, NewSlot
+from mox.store.mailbox import Mailbox
 
 Ranges = list[tuple[int, int]]
 UID_MAX = 0xFFFFFFFF
@@ -88,11 +96,12 @@ def _add_stored(
     change = ChangeSet(account, origin)
     now, number = account.clock.now_ms(), account.id
     keep, add = account.flag_masks(mailbox)
-    added: list[NewSlot] = []
-    for uid, item in enumerate(stored, first):
-        message, file = item.message, item.file
-        added.append(
-            (
+
+    def fill(columns: Columns) -> "array[int]":
+        slots = array("I")
+        for uid, item in enumerate(stored, first):
+            message = item.message
+            slot = columns.append(
                 uid,
                 item.location.length,
                 message.flags & keep | add,
@@ -101,11 +110,15 @@ def _add_stored(
                 now,
                 change.modseq,
                 change.modseq,
-                file,
-                file,
+                item.file,
+                item.file,
                 mailbox.keyword_mask(message.keywords),
             )
-        )
+            slots.append(slot)
+        return slots
+
+    for uid, item in enumerate(stored, first):
+        message, file = item.message, item.file
         change.batch.put(Family.LOC, keys.file(number, file), rows.encode(item.location))
         facts = _facts_of(message, mailbox)
         change.batch.put(Family.MSG, keys.file(number, file), rows.encode(facts))
@@ -115,7 +128,7 @@ def _add_stored(
                 change.batch.put(Family.IDX, keys.reject(name, uid), b"")
         for kind, value in item.derived.items():
             change.batch.put(Family.CACHE, keys.cache(number, file, kind), value)
-    _put_messages(change.batch, account, mailbox, added)
+    _put_messages(change.batch, mailbox, *mailbox.add(fill))
     uids = [(first, first + len(stored) - 1)]
     mailbox.record.uidnext = first + len(stored)
     change.touch(mailbox)
@@ -178,7 +191,7 @@ async def copy(
     assert columns is not None
     account.check_open()
     if not move:
-        account.check_quota(sum(columns.size(slot) for slot in slots))
+        account.check_quota(size_of(columns, slots))
     check_copy(source, slots, target)
     change = ChangeSet(account, origin)
     uids = copy_in(change, source, slots, target, move=move)
@@ -197,7 +210,7 @@ def check_copy(source: Mailbox, slots: "array[int]", target: Mailbox) -> None:
     columns = source.columns
     assert columns is not None
     _check_uids(target, len(slots))
-    target.ensure_keywords(_all_keywords(source, columns, slots))
+    target.ensure_keywords(source.keyword_names(keywords_of(columns, slots)))
 
 
 def copy_in(
@@ -206,34 +219,26 @@ def copy_in(
     """Copy or move live messages within a change set, after ``check_copy``; their new UIDs."""
     account, columns = change.account, source.columns
     assert columns is not None
-    translate = _Translation(source, target)
     first = target.record.uidnext
-    now = account.clock.now_ms()
+    keep, add = account.flag_masks(target)
+    copied = partial(
+        append_copies,
+        source=columns,
+        saved=account.clock.now_ms(),
+        modseq=change.modseq,
+        keep=keep,
+        add=add,
+        there=source.keyword_bits_in(target),
+    )
     if len(slots) > COMMIT_BATCH_ROWS // 2:
-        _begin_slices(change, target)
+        change.begin_slices(target)
     for at in range(0, len(slots), COMMIT_BATCH_ROWS // 2):
-        some = slots[at : at + COMMIT_BATCH_ROWS // 2]
         if at:
             # Rows from uidnext on are unknown to everybody until the record below names them.
-            account.ticket = account.committer.stage(change.batch)
-            change.batch = Batch()
-        added = [
-            (
-                uid,
-                columns.size(slot),
-                columns.flags(slot),
-                columns.zone(slot),
-                columns.received(slot),
-                now,
-                change.modseq,
-                change.modseq,
-                columns.thread(slot),
-                columns.file(slot),
-                translate(columns.keywords(slot)),
-            )
-            for uid, slot in enumerate(some, first + at)
-        ]
-        _put_messages(change.batch, account, target, added)
+            change.end_slice()
+        some = slots[at : at + COMMIT_BATCH_ROWS // 2]
+        fill = partial(copied, slots=some, first_uid=first + at)
+        _put_messages(change.batch, target, *target.add(fill))
     uids = [(first, first + len(slots) - 1)]
     target.record.uidnext = first + len(slots)
     target.record.dirty = False
@@ -263,96 +268,77 @@ async def expunge(
 
 
 def expunge_all_in(change: ChangeSet, mailbox: Mailbox, what: str) -> None:
-    """Remove every live message of a loaded mailbox within a change set."""
+    """Remove every live message of a loaded mailbox within a change set that deletes it."""
     columns = mailbox.columns
     assert columns is not None
     slots = columns.visible_slots(len(columns), change.modseq)
     if slots:
-        _expunge_in(change, mailbox, slots, what)
+        _set_gone(change, mailbox, slots, what)
+        every = keys.rows(mailbox.account.id, mailbox.id, 1, 1 << 32)
+        change.batch.delete_range(Family.ROW, *every)
 
 
 def _expunge_in(change: ChangeSet, mailbox: Mailbox, slots: "array[int]", what: str) -> None:
     columns = mailbox.columns
     assert columns is not None
+    uids = _set_gone(change, mailbox, slots, what)
     number, mailbox_id = mailbox.account.id, mailbox.id
-    files = array("Q", [columns.file(slot) for slot in slots])
-    change.batch.delete_all(
-        Family.IDX,
-        [
-            keys.reference(number, file, mailbox_id, uid)
-            for file, uid in zip(files, columns.uids(slots), strict=True)
-        ],
-    )
-    before = columns.counts()
-    for slot in slots:
-        columns.set_gone(slot, change.modseq)
-    mailbox.take_counts(before, columns.counts())
-    uids = columns.uid_ranges(slots)
-    for first, last in uids:
-        if first == last:
-            change.batch.delete(Family.ROW, keys.row(number, mailbox.id, first))
-        else:
-            change.batch.delete_range(Family.ROW, *keys.rows(number, mailbox.id, first, last + 1))
-    change.touch(mailbox)
-    change.log(mailbox, uids, what)
     change.batch.put(
         Family.VANISHED,
-        keys.vanished(number, mailbox.id, change.modseq),
+        keys.vanished(number, mailbox_id, change.modseq),
         rows.encode_uids(uids),
     )
-    # The contents stay until no view can ask for them (mox.store.erase).
+    if len(uids) <= COMMIT_BATCH_ROWS // 4:
+        for first, last in uids:
+            if first == last:
+                change.batch.delete(Family.ROW, keys.row(number, mailbox_id, first))
+            else:
+                start, end = keys.rows(number, mailbox_id, first, last + 1)
+                change.batch.delete_range(Family.ROW, start, end)
+        return
+    batches = []
+    for at in range(0, len(slots), COMMIT_BATCH_ROWS):
+        some = columns.uids(slots[at : at + COMMIT_BATCH_ROWS])
+        batches.append(Batch())
+        batches[-1].delete_all(Family.ROW, keys.row_keys(number, mailbox_id, some))
+    change.put_later(mailbox, batches)
+
+
+def _set_gone(change: ChangeSet, mailbox: Mailbox, slots: "array[int]", what: str) -> Ranges:
+    """All of an expunge but its rows; the UIDs."""
+    columns = mailbox.columns
+    assert columns is not None
+    before = columns.counts()
+    expunge_slots(columns, slots, change.modseq)
+    mailbox.take_counts(before, columns.counts())
+    uids = columns.uid_ranges(slots)
+    change.touch(mailbox)
+    change.log(mailbox, uids, what)
+    # The contents stay until no view can ask for them (mox.store.erase), and so do the references.
     change.batch.put(
-        Family.KV, keys.erase(number, change.modseq, mailbox.id), rows.encode_files(files)
+        Family.KV,
+        keys.erase(mailbox.account.id, change.modseq, mailbox.id),
+        rows.encode_files(files_of(columns, slots)),
     )
+    return uids
 
 
-def _put_messages(batch: Batch, account: Account, mailbox: Mailbox, slots: list[NewSlot]) -> None:
-    number, mailbox_id = account.id, mailbox.id
+def _put_messages(batch: Batch, mailbox: Mailbox, columns: Columns, slots: "array[int]") -> None:
+    number, mailbox_id = mailbox.account.id, mailbox.id
+    uids = columns.uids(slots)
     batch.put_all(
         Family.ROW,
-        [keys.row(number, mailbox_id, slot[0]) for slot in slots],
-        [rows.pack_row(*slot) for slot in slots],
+        keys.row_keys(number, mailbox_id, uids),
+        rows.message_rows(columns, slots),
     )
     batch.put_all(
         Family.IDX,
-        [keys.reference(number, slot[9], mailbox_id, slot[0]) for slot in slots],
+        keys.reference_keys(number, files_of(columns, slots), mailbox_id, uids),
         [b""] * len(slots),
     )
-    for slot in slots:
-        mailbox.add(slot)
-
-
-def _begin_slices(change: ChangeSet, mailbox: Mailbox) -> None:
-    """A change of several batches begins: after a crash the mailbox is recounted."""
-    account = change.account
-    mailbox.record.dirty = True
-    change.batch.put(Family.META, keys.account(account.id), rows.encode(account.record))
-    change.batch.put(Family.META, keys.mailbox(account.id, mailbox.id), rows.encode(mailbox.record))
 
 
 def _check_uids(mailbox: Mailbox, count: int) -> None:
     # RFC 9051 §9: UIDNEXT is a 32-bit number as well, so the last UID is never given out.
     if mailbox.record.uidnext + count > UID_MAX:
         raise UidExhausted
-
-
-def _all_keywords(source: Mailbox, columns: Columns, slots: "array[int]") -> tuple[str, ...]:
-    mask = 0
-    for slot in slots:
-        mask |= columns.keywords(slot)
-    return source.keyword_names(mask)
-
-
-class _Translation:
-    """Keyword bits of one mailbox as bits of another; remembers what it has seen."""
-
-    def __init__(self, source: Mailbox, target: Mailbox) -> None:
-        self._source, self._target = source, target
-        self._known: dict[int, int] = {0: 0}
-
-    def __call__(self, mask: int) -> int:
-        found = self._known.get(mask)
-        if found is None:
-            found = self._target.keyword_mask(self._source.keyword_names(mask))
-            self._known[mask] = found
-        return found

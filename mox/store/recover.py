@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from mox.base import flags as flagbits
 from mox.store.engine.base import Batch, Family
 from mox.store.layout import keys, rows
 
@@ -13,14 +12,17 @@ if TYPE_CHECKING:
 
 
 async def recover_mailbox(account: "Account", mailbox: "Mailbox") -> None:
-    """Remove rows that were never committed, recount the others.  Nobody was told of either.
+    """Remove rows that were never committed or are expunged, recount the others.
 
-    A mailbox made by the interrupted change itself (Inbox was being renamed) is removed.
+    Nobody was told of any of this.  A mailbox made by the interrupted change itself (Inbox was being renamed) is removed.
     """
     record, engine, number = mailbox.record, account.shard.engine, account.id
 
-    def uncommitted() -> Batch:
+    def leftovers() -> Batch:
         batch = Batch()
+        expunged = engine.get(Family.VANISHED, keys.vanished(number, mailbox.id, record.modseq))
+        for first, last in rows.decode_uids(expunged) if expunged else ():
+            batch.delete_range(Family.ROW, *keys.rows(number, mailbox.id, first, last + 1))
         start, end = keys.rows(number, mailbox.id, record.uidnext, 1 << 32)
         for key, value in engine.scan(Family.ROW, start, end):
             file = rows.row_file(value)
@@ -28,29 +30,25 @@ async def recover_mailbox(account: "Account", mailbox: "Mailbox") -> None:
             batch.delete(Family.IDX, keys.reference(number, file, mailbox.id, keys.row_uid(key)))
         return batch
 
-    batch = await account.shard.in_thread(uncommitted)
+    batch = await account.shard.in_thread(leftovers)
     if await account.shard.in_thread(_never_made, account, record):
         del account.mailboxes[mailbox.id]
         del account.by_name[mailbox.name]
+        account.record.used_bytes -= record.size
+        batch.put(Family.META, keys.account(number), rows.encode(account.record))
         batch.delete(Family.META, keys.mailbox(number, mailbox.id))
         await account.committer.synced(account.committer.stage(batch))
         return
+    await account.committer.written(account.committer.stage(batch))
     columns = await mailbox.load()
-    before = record.size
-    record.messages = record.unseen = record.deleted = record.size = record.deleted_size = 0
-    for slot in range(len(columns)):
-        flags, size = columns.flags(slot), columns.size(slot)
-        record.messages += 1
-        record.size += size
-        record.unseen += not flags & flagbits.SEEN
-        if flags & flagbits.DELETED:
-            record.deleted += 1
-            record.deleted_size += size
-        record.modseq = max(record.modseq, columns.modseq(slot))
-    account.record.used_bytes += record.size - before
+    every = columns.visible_slots(len(columns), 0)
+    record.modseq = max(record.modseq, columns.max_modseq(every))
+    kept = (record.messages, record.unseen, record.deleted, record.size, record.deleted_size)
+    mailbox.take_counts(kept, columns.counts())
     account.record.modseq = max(account.record.modseq, record.modseq)
     account.synced_modseq = account.record.modseq
     record.dirty = False
+    batch = Batch()
     batch.put(Family.META, keys.account(number), rows.encode(account.record))
     batch.put(Family.META, keys.mailbox(number, mailbox.id), rows.encode(record))
     await account.committer.synced(account.committer.stage(batch))

@@ -237,13 +237,15 @@ def _contents(
     indexed = {keys.reference_parts(key) for key, _ in engine.scan(Family.IDX, start, end)}
     for file, mailbox_id, uid in referred - indexed:
         yield Problem(where=where, text=f"mailbox {mailbox_id} UID {uid}: no reference to {file}")
-    for _, mailbox_id, uid in indexed - referred:
-        yield Problem(where=where, text=f"mailbox {mailbox_id} UID {uid}: reference without a row")
     awaiting = {
         file
         for _, value in engine.scan(Family.KV, *keys.settings(number, keys.ERASE))
         for file in rows.decode_files(value)
     }
+    for file, mailbox_id, uid in indexed - referred:
+        if file not in awaiting:
+            text = f"mailbox {mailbox_id} UID {uid}: reference without a row"
+            yield Problem(where=where, text=text)
     needed = {file for file, _, _ in referred}
     sizes = _sizes(engine, number, referred)
     located = set()

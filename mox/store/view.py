@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mox._speedups import Columns, ranges_of
+from mox._speedups import Columns, first_gone, live_slots, ranges_of, without_modseqs
 
 if TYPE_CHECKING:
     from mox.store.mailbox import Mailbox
@@ -67,7 +67,7 @@ class View:
         known = self.seen
         if self.told < known:
             pending = self.columns.gone_between(self.limit, self.told, known)
-            known = min((self.columns.gone(slot) for slot in pending), default=known + 1) - 1
+            known = first_gone(self.columns, pending) - 1 if pending else known
         return min(known, self.mailbox.record.modseq)
 
     def own(self, modseq: int) -> None:
@@ -113,10 +113,9 @@ class View:
 
     def split_gone(self, slots: "array[int]") -> tuple["array[int]", bool]:
         """Those not expunged, and whether any was."""
-        columns = self.columns
-        if not columns.gone_count:
+        if not self.columns.gone_count:
             return slots, False
-        live = array("I", (slot for slot in slots if not columns.gone(slot)))
+        live = live_slots(self.columns, slots)
         return live, len(live) != len(slots)
 
     def poll(self, *, expunge: bool) -> News:
@@ -176,8 +175,7 @@ class View:
     def _without_own(self, slots: "array[int]") -> "array[int]":
         if not self._own:
             return slots
-        columns, own = self.columns, self._own
-        return array("I", (slot for slot in slots if columns.modseq(slot) not in own))
+        return without_modseqs(self.columns, slots, array("Q", sorted(self._own)))
 
 
 def ranges_of_numbers(numbers: "array[int]") -> Ranges:

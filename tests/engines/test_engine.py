@@ -11,6 +11,7 @@ from mox.store.engine.base import Batch, Engine, Family
 from mox.store.engine.memory import MemoryEngine
 from mox.store.engine.rocks import RocksEngine
 from mox.store.errors import DataLocked, DataUnreadable
+from mox.store.layout.packed import Packed
 
 
 @pytest.fixture(params=["memory", "rocks"])
@@ -62,11 +63,14 @@ def test_many_keys_at_once(engine: Engine) -> None:
     batch.put(Family.META, b"m", b"0")
     batch.put_all(Family.ROW, [b"c", b"a"], [b"3", b"4"])
     batch.put_all(Family.IDX, [b"x"], [b""])
-    batch.delete_all(Family.ROW, [b"b", b"none"])
-    assert len(batch) == 6
+    batch.put_all(Family.LOC, Packed(b"k1k2k3", 2), Packed(b"onetwo333", 3))
+    batch.delete_all(Family.ROW, Packed(b"bd", 1))
+    assert len(batch) == 9
     engine.write(batch)
     assert list(engine.scan(Family.ROW, b"a", b"z")) == [(b"a", b"4"), (b"c", b"3")]
     assert engine.get(Family.IDX, b"x") == b""
+    found = list(engine.scan(Family.LOC, b"k", b"l"))
+    assert found == [(b"k1", b"one"), (b"k2", b"two"), (b"k3", b"333")]
     assert engine.get(Family.META, b"m") == b"0"
 
 

@@ -178,7 +178,8 @@ def test_copies_are_alike(
         first = len(target)
         copied = columns.rows(slots)
         try:
-            each.append_copies(target, columns, slots, 1000, -3, 77, keep, add, array("I", there))
+            masks = keep, add, array("I", there)
+            added = each.append_copies(target, columns, slots, 1000, -3, 77, *masks)
         except ValueError:
             assert max(columns.keywords(slot).bit_length() for slot in slots) > len(there)
             assert everything(target) == before
@@ -186,6 +187,7 @@ def test_copies_are_alike(
             continue
         results.append(everything(target))
         assert len(target) == first + len(slots)
+        assert added == array("I", range(first, len(target)))
         for at, slot in enumerate(slots, first):
             words = {bit for bit in range(1000) if columns.keywords(slot) >> bit & 1}
             assert target.uid(at) == 1000 + at - first

@@ -226,15 +226,19 @@ async def test_appended_messages_survive(recorder: Recorder, message: Make) -> N
 
 
 @pytest.mark.parametrize("move", [False, True], ids=["copy", "move"])
-@pytest.mark.parametrize("count", [2, 11], ids=["one-batch", "slices"])
+@pytest.mark.parametrize(
+    "uids",
+    [[1, 2], list(range(1, 12)), list(range(1, 13, 2))],
+    ids=["one-batch", "slices", "every-other"],
+)
 async def test_copied_and_moved_messages_survive(
-    recorder: Recorder, message: Make, count: int, move: bool
+    recorder: Recorder, message: Make, uids: list[int], move: bool
 ) -> None:
     account, inbox = recorder.account, recorder.account.mailbox("Inbox")
     archive = account.mailbox("Archive")
     await filled(recorder, message, 12)
-    some = array("I", range(count))
-    everywhere = range(1, 13)
+    some = array("I", [uid - 1 for uid in uids])
+    everywhere, new = range(1, 13), list(range(1, len(uids) + 1))
 
     def whole(state: State) -> bool:
         copied = uids_in(state, "Archive") or []
@@ -243,14 +247,14 @@ async def test_copied_and_moved_messages_survive(
             return not copied  # before the messages came
         if not copied:
             return source == set(everywhere)
-        left = set(everywhere) - set(range(1, count + 1)) if move else set(everywhere)
-        return copied == list(range(1, count + 1)) and source == left
+        left = set(everywhere) - set(uids) if move else set(everywhere)
+        return copied == new and source == left
 
     recorder.promises.append((0, "all or nothing", whole))
     await recorder.durable(
         "copy",
         copy(account, inbox, some, archive, move=move),
-        is_there("Archive", *range(1, count + 1)),
+        is_there("Archive", *new),
     )
     await recorder.crash_everywhere()
     await recorder.shard.close()

@@ -85,12 +85,13 @@ def append_copies(
     keep: int,
     add: int,
     there: "array[int]",
-) -> None:
+) -> "array[int]":
     """Append copies of messages: UIDs ascend from the first one, the copies are not gone.
 
     Input   saved: ms since 1970; modseq: of the copies, as createseq too; their flags become
             ``old & keep | add``; there: which keyword bit each one has in the target, by its bit in
             the source.  The target may be the source.
+    Output  their slots.
     Errors  ValueError: UIDs that are taken, keywords that are not in ``there``.
     """
     _check(source, slots)
@@ -102,9 +103,10 @@ def append_copies(
         raise ValueError("a new UID must be above the last one")
     if first_uid + len(slots) - 1 > UID_MAX:
         raise OverflowError("no UIDs left")
+    added = array("I")
     for uid, slot in enumerate(slots, first_uid):
         bits = _bits_of(source.keywords(slot))
-        target.append(
+        new = target.append(
             uid,
             source.size(slot),
             source.flags(slot) & keep | add,
@@ -117,6 +119,8 @@ def append_copies(
             source.file(slot),
             reduce(or_, (1 << there[bit] for bit in bits), 0),
         )
+        added.append(new)
+    return added
 
 
 def _bits_of(mask: int) -> list[int]:

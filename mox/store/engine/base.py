@@ -4,7 +4,7 @@ One writer; readers from any thread of the process.  ``write`` hands a batch to 
 log and to readers at once; ``sync`` makes everything written before it durable.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
@@ -31,18 +31,19 @@ class Batch:
 
     def __init__(self) -> None:
         self.operations: list[tuple[Family, bytes, bytes | None, bytes | None]] = []
-        self.bulk: list[tuple[Family, list[bytes], list[bytes]]] = []  # after the operations
-        self.bulk_deletes: list[tuple[Family, list[bytes]]] = []
+        # after the operations
+        self.bulk: list[tuple[Family, Collection[bytes], Collection[bytes]]] = []
+        self.bulk_deletes: list[tuple[Family, Collection[bytes]]] = []
 
     def put(self, family: Family, key: bytes, value: bytes) -> None:
         """Set a key."""
         self.operations.append((family, key, value, None))
 
-    def put_all(self, family: Family, keys: list[bytes], values: list[bytes]) -> None:
+    def put_all(self, family: Family, keys: Collection[bytes], values: Collection[bytes]) -> None:
         """Set many keys that nothing else in the batch touches; cheaper than one by one."""
         self.bulk.append((family, keys, values))
 
-    def delete_all(self, family: Family, keys: list[bytes]) -> None:
+    def delete_all(self, family: Family, keys: Collection[bytes]) -> None:
         """Remove many keys that nothing else in the batch touches; cheaper than one by one."""
         self.bulk_deletes.append((family, keys))
 

@@ -4,8 +4,12 @@ The account comes first in every key of an account, so an account is one range p
 be exported, counted or deleted as a whole.
 """
 
+from array import array
 from hashlib import sha256
 from struct import Struct
+
+from mox._speedups import pack_keys, pack_references
+from mox.store.layout.packed import Packed
 
 _U32 = Struct(">I")
 _ACCOUNT_U64 = Struct(">IQ")
@@ -46,6 +50,11 @@ def mailboxes(account_id: int) -> tuple[bytes, bytes]:
 def row(account_id: int, mailbox_id: int, uid: int) -> bytes:
     """ROW: a message in a mailbox."""
     return _ROW.pack(account_id, mailbox_id, uid)
+
+
+def row_keys(account_id: int, mailbox_id: int, uids: "array[int]") -> Packed:
+    """ROW: many messages of a mailbox."""
+    return Packed(pack_keys(_ACCOUNT_U64.pack(account_id, mailbox_id), uids), _ROW.size)
 
 
 def rows(account_id: int, mailbox_id: int, first: int, end: int) -> tuple[bytes, bytes]:
@@ -100,6 +109,14 @@ def cache(account_id: int, file_id: int, kind: int) -> bytes:
 def reference(account_id: int, file_id: int, mailbox_id: int, uid: int) -> bytes:
     """IDX: a message that refers to a content."""
     return _REF.pack(account_id, b"R", file_id, mailbox_id, uid)
+
+
+def reference_keys(
+    account_id: int, files: "array[int]", mailbox_id: int, uids: "array[int]"
+) -> Packed:
+    """IDX: many messages of a mailbox, each with its content."""
+    head, middle = _U32.pack(account_id) + b"R", mailbox_id.to_bytes(8, "big")
+    return Packed(pack_references(head, files, middle, uids), _REF.size)
 
 
 def references(account_id: int, file_id: int) -> tuple[bytes, bytes]:

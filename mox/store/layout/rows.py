@@ -9,9 +9,10 @@ from typing import TypeVar
 
 import msgspec
 
-from mox._speedups import decode_ranges, encode_ranges
+from mox._speedups import Columns, decode_ranges, encode_ranges, pack_rows
 from mox.junk.reputation import Sender
 from mox.store.errors import DataDamaged
+from mox.store.layout.packed import Packed
 
 VERSION = 1
 FORMAT_VERSION = 1  # of the data folder as a whole
@@ -100,41 +101,14 @@ class Facts(msgspec.Struct, array_like=True, frozen=True):
 
 # A message in a mailbox: version, zone (minutes), uid, size, flags, received and saved (ms),
 # modseq, createseq, thread, file, keyword bits; then keyword bits from 64 on, little-endian.
-# Read back by the compiled columns.
+# Written and read back by the compiled columns.
 _ROW = Struct("<BxhIIIqqQQQQQ")
-_LOW_KEYWORDS = (1 << 64) - 1
 
 
-def pack_row(
-    uid: int,
-    size: int,
-    flags: int,
-    zone: int,
-    received: int,
-    saved: int,
-    modseq: int,
-    createseq: int,
-    thread: int,
-    file: int,
-    keywords: int,
-) -> bytes:
-    """Value of a ROW key."""
-    packed = _ROW.pack(
-        VERSION,
-        zone,
-        uid,
-        size,
-        flags,
-        received,
-        saved,
-        modseq,
-        createseq,
-        thread,
-        file,
-        keywords & _LOW_KEYWORDS,
-    )
-    high = keywords >> 64
-    return packed + high.to_bytes((high.bit_length() + 7) // 8, "little") if high else packed
+def message_rows(columns: Columns, slots: "array[int]") -> Packed | list[bytes]:
+    """Values of ROW keys."""
+    packed = pack_rows(columns, slots)
+    return Packed(packed, _ROW.size) if isinstance(packed, bytes) else packed
 
 
 def row_file(value: bytes) -> int:
