@@ -2,7 +2,7 @@
 
 evidence = judging.connected(remote_ip, tls=...)      the questions begin
 evidence.said_hello(...)  .began(...)  .header_arrived(...)  .body(...)
-outcomes = await judging.deliver(evidence, delivery, hearing)
+outcomes = await evidence.deliver(delivery, hearing)
 await evidence.close()
 """
 
@@ -22,15 +22,23 @@ class Judging:
         self._asking = asking
         self._desk = desk
 
-    def connected(self, remote_ip: str, *, tls: bool) -> Evidence:
+    def connected(self, remote_ip: str, *, tls: bool) -> "Judge":
         """A client is there: its name and the DNS lists are asked about."""
-        return Evidence(self._asking, remote_ip, tls=tls)
+        return Judge(self._asking, self._desk, remote_ip, tls=tls)
 
-    async def deliver(
-        self, evidence: Evidence, delivery: Delivery, hearing: Hearing
-    ) -> list[Outcome]:
-        """Judge a message that is here as a whole and store it; the outcome of each recipient.
+
+class Judge(Evidence):
+    """The evidence about one connection, and whoever decides on it."""
+
+    __slots__ = ("_desk",)
+
+    def __init__(self, asking: Asking, desk: Desk, remote_ip: str, *, tls: bool) -> None:
+        super().__init__(asking, remote_ip, tls=tls)
+        self._desk = desk
+
+    async def deliver(self, delivery: Delivery, hearing: Hearing) -> list[Outcome]:
+        """Judge the message that is here as a whole and store it; the outcome of each recipient.
 
         The content is consumed in every case.
         """
-        return await judged.deliver(self._desk, evidence, delivery, hearing)
+        return await judged.deliver(self._desk, self, delivery, hearing)

@@ -4,6 +4,7 @@ import errno
 from typing import Final
 
 from mox.base.errors import Malformed, MoxError, Refused
+from mox.inbound.posting import NOT_ALLOWED, NotAllowed
 from mox.smtp import replies
 from mox.smtp.errors import CommandError
 from mox.smtp.reply import Reply
@@ -31,6 +32,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REPLIES: Final[tuple[tuple[type[MoxError], Reply], ...]] = (
     (QuotaExceeded, replies.OVER_QUOTA),
     (DiskFull, replies.STORAGE_FULL),
+    (NotAllowed, NOT_ALLOWED),
     (Malformed, replies.SYNTAX),
 )
 

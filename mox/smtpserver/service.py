@@ -11,7 +11,8 @@ from mox.base.clock import Clock
 from mox.base.limits import MESSAGE_SIZE
 from mox.base.ratelimit import OpenCounter, RateLimiter
 from mox.dns.base import Resolver
-from mox.inbound.deliver import Deliverer
+from mox.inbound.deliver import Deliverer, Delivery
+from mox.inbound.judged import Hearing, Outcome
 from mox.inbound.recipients import Directory
 from mox.mailauth.spf import Result as SpfResult
 from mox.sasl.mechanism import Credentials, Verify
@@ -70,7 +71,7 @@ class ServerTLS(Protocol):
 class Evidence(Protocol):
     """What is found out about one connection; every look-up begins when its input is known.
 
-    Only ``spf`` waits, and nothing raises: look-ups that fail are findings.
+    Only ``spf`` and ``deliver`` wait, and nothing raises: look-ups that fail are findings.
     """
 
     def said_hello(self, hello: Hello, *, extended: bool) -> None:
@@ -97,6 +98,13 @@ class Evidence(Protocol):
         """What follows it, in pieces."""
         ...
 
+    async def deliver(self, delivery: Delivery, hearing: Hearing) -> list[Outcome]:
+        """Judge the message that is here as a whole and store it; the outcome of each recipient.
+
+        The content is consumed in every case.
+        """
+        ...
+
     def forget(self) -> None:
         """The transaction is over."""
         ...
@@ -121,9 +129,16 @@ class Delays(msgspec.Struct, frozen=True, kw_only=True):
     slow_write_s: float = 1.0  # between bytes written in slow mode
     failed_login_s: float = 1.0  # times (failures - 3), before a further try
     unknown_recipients_s: float = 5.0  # before an address is said to be nobody's
+    first_time_sender_s: float = 15.0  # before mail of somebody nobody knows is accepted
 
 
-NO_DELAYS = Delays(slow_read_s=0, slow_write_s=0, failed_login_s=0, unknown_recipients_s=0)
+NO_DELAYS = Delays(
+    slow_read_s=0,
+    slow_write_s=0,
+    failed_login_s=0,
+    unknown_recipients_s=0,
+    first_time_sender_s=0,
+)
 
 
 class SmtpService(msgspec.Struct, frozen=True, kw_only=True):

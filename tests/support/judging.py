@@ -280,7 +280,7 @@ class Court:
                 reply_to=reply_to,
                 log=get_logger("test"),
             )
-            return await self.judging.deliver(evidence, delivery, hearing)
+            return await evidence.deliver(delivery, hearing)
         finally:
             await evidence.close()
 

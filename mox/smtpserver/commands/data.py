@@ -7,6 +7,7 @@ from mox.base.errors import Refused
 from mox.base.limits import SMTP_RECEIVED_FIELDS
 from mox.config.live import Target
 from mox.inbound import deliver
+from mox.inbound.judged import Hearing
 from mox.inbound.receive import Received
 from mox.inbound.trace import Arrival
 from mox.message import messageid
@@ -20,6 +21,7 @@ from mox.smtpserver import special, submission
 from mox.smtpserver.command import Command, Need
 from mox.smtpserver.errors import Rejected, is_bug, reply_to
 from mox.smtpserver.receiving import Incoming
+from mox.smtpserver.service import Evidence
 from mox.smtpserver.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -88,7 +90,8 @@ async def _accept(session: "Session", transaction: Transaction, received: Receiv
         if session.service.submission:
             added_fields = submission.check_message(session, transaction, received)
         await special.at_data(session, transaction)
-        if any(each.target is None for each in transaction.recipients):
+        if all(each.target is None for each in transaction.recipients):
+            # Nobody is asked about who sent it.
             metrics.SMTP_DELIVERIES.labels("unknownuser", "").inc(len(transaction.recipients))
             await session.pause(session.service.delays.unknown_recipients_s)
             raise Rejected(replies.NO_SUCH_USER)
@@ -111,11 +114,14 @@ async def _deliver(
         added_fields=added_fields,
         message_id=canonical.value if canonical is not None else "",
     )
+    if session.evidence is not None:
+        return await _judge(session, session.evidence, transaction, delivery)
     failures = await deliver.deliver(session.service.deliverer, delivery)
     outcomes: list[Reply] = []
     for recipient, failure in zip(transaction.recipients, failures, strict=True):
-        assert isinstance(recipient.target, Target)
-        account, to = recipient.target.account, str(recipient.address)
+        to = str(recipient.address)
+        target = recipient.target
+        account = target.account if isinstance(target, Target) else "(alias)"
         if failure is None:
             metrics.SMTP_DELIVERIES.labels("delivered", "").inc()
             session.log.info("smtp.delivered", to=to, account=account, size=received.size)
@@ -135,6 +141,26 @@ async def _deliver(
     return outcomes
 
 
+async def _judge(
+    session: "Session", evidence: Evidence, transaction: Transaction, delivery: deliver.Delivery
+) -> list[Reply]:
+    """Mail of strangers.    Whoever sends what is refused is slowed down."""
+    outcomes = await evidence.deliver(
+        delivery,
+        Hearing(
+            pause=session.pause,
+            first_time_delay_s=session.service.delays.first_time_sender_s,
+            reply_to=reply_to,
+            log=session.log,
+            require_tls=transaction.require_tls,
+            envid=transaction.envid,
+        ),
+    )
+    if any(outcome.refused for outcome in outcomes):
+        session.slow = True
+    return [outcome.reply for outcome in outcomes]
+
+
 def _arrival(session: "Session", transaction: Transaction) -> Arrival:
     service, wire = session.service, session.wire
     assert session.hello is not None
@@ -148,6 +174,7 @@ def _arrival(session: "Session", transaction: Transaction) -> Arrival:
         tls="" if wire.tls is None else wire.tls.text,
         authenticated=session.account != "",
         smtputf8=transaction.smtputf8,
+        requires_tls=transaction.require_tls is True,
         received_ms=service.clock.now_ms(),
     )
 
