@@ -5,18 +5,39 @@ from typing import Any
 
 import pytest
 from support.dialogue import Runner, parse
-from support.smtpsession import BoundTLS, Client, House
+from support.smtpsession import TLS13, BoundTLS, Client, FakeJudging, House
+
+from mox.dns.zones import Zones
 
 FOLDER = Path(__file__).parent.parent / "dialogues" / "smtp"
 FILES = sorted(FOLDER.rglob("*.dialog"))
 
+NAMES = Zones(
+    {
+        "client.example": {"AAAA": ["2001:db8::7"]},
+        "nothing.example": {"TXT": ["no address"]},
+        "null.example": {"MX": ["0 ."], "A": ["192.0.2.8"]},
+        "mx.example": {"MX": ["10 gone.example", "20 client.example"]},
+        "lost.example": {"MX": ["10 gone.example", "20 nothing.example"]},
+        "torn.example": {"MX": ["10 gone.example", "20 broken.example"]},
+        "both.example": {"MX": ["0 .", "10 client.example"]},
+    },
+    temporary={"broken.example"},
+)
 GIVEN: dict[str, dict[str, Any]] = {
     "submission": {"submission": True},
     "tls": {"tls": BoundTLS()},
     "tls is required": {"tls_required_auth": True, "tls_required_mail": True},
+    "in tls": {"wire_tls": TLS13},
+    "no requiretls": {"requiretls": False},
     "special addresses": {"special_localparts": True},
     "limit 2000": {"max_size": 2000},
     "everything is local": {},
+    "lmtp": {"lmtp": True},
+    "mail can be held": {"future_release": True},
+    "names are looked up": {"resolver": NAMES},
+    "spf passes": {"judging": FakeJudging(passes=True)},
+    "spf does not pass": {"judging": FakeJudging()},
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from mox.base.ratelimit import OpenCounter, RateLimiter, Window
 from mox.config.live import Live
 from mox.config.load import load
 from mox.inbound.recipients import ConfigDirectory
+from mox.mailauth.spf import Identity, Result, Sender, Status
 from mox.sasl.mechanism import Credentials, Verify
 from mox.sasl.secretset import Cost, SecretSet, derive
+from mox.smtp.address import Address
+from mox.smtp.command import Hello
 from mox.smtp.reply import Reply, ReplyParser, format_reply
 from mox.smtpserver.service import NO_DELAYS, SmtpService
 from mox.smtpserver.session import Session
@@ -51,6 +55,13 @@ enabled = true
 DOMAINS = """\
 [domains."example.org"]
 localpart_catchall_separator = "+"
+[domains."example.org".aliases.team]
+addresses = ["mox@example.org", "other@example.org"]
+[domains."example.org".tlsrpt]
+localpart = "tlsreports"
+account = "mox"
+mailbox = "TLSRPT"
+[domains."all.example"]
 [domains."off.example"]
 disabled = true
 [domains."bücher.example"]
@@ -71,6 +82,7 @@ mailbox = "Lists"
 smtp_error = "421 come back later"
 [accounts.mox.destinations."gone@example.org"]
 smtp_error = "550"
+[accounts.mox.destinations."@all.example"]
 [accounts.other]
 domain = "example.org"
 [accounts.other.destinations."other@example.org"]
@@ -160,6 +172,63 @@ class MemoryWire:
         self.stopping = True
         self._interrupted.set()
         self._changed.set()
+
+
+class FakeEvidence:
+    """What a session told about a client, word by word.    ``passes``: SPF says so."""
+
+    def __init__(self, passes: bool) -> None:
+        self.told: list[str] = []
+        self.header = b""
+        self.content = b""
+        self._result = Result(
+            status=Status.PASS if passes else Status.SOFTFAIL,
+            identity=Identity.MAILFROM,
+            sender=Sender(ip=ip_address("192.0.2.7"), helo="client.example"),
+            domain="remote.example",
+        )
+
+    def said_hello(self, hello: Hello, *, extended: bool) -> None:
+        self.told.append(f"{'ehlo' if extended else 'helo'} {hello.name}")
+
+    def now_encrypted(self) -> None:
+        self.told.append("encrypted")
+
+    def began(self, sender: Address, *, smtputf8: bool = False) -> None:
+        self.told.append(f"from {sender.path()}{' utf8' if smtputf8 else ''}")
+
+    async def spf(self) -> Result:
+        self.told.append("spf?")
+        return self._result
+
+    def header_arrived(self, header: bytes) -> None:
+        self.told.append("header")
+        self.header, self.content = header, b""
+
+    def body(self, chunk: bytes) -> None:
+        if self.told[-1] != "body":
+            self.told.append("body")
+        self.content += chunk
+
+    def forget(self) -> None:
+        self.told.append("forget")
+
+    async def close(self) -> None:
+        self.told.append("close")
+
+
+class FakeJudging:
+    """Remembers what it was told of each connection."""
+
+    def __init__(self, *, passes: bool = False) -> None:
+        self.passes = passes
+        self.connections: list[FakeEvidence] = []
+
+    def connected(self, remote_ip: str, *, tls: bool) -> FakeEvidence:
+        evidence = FakeEvidence(self.passes)
+        evidence.told.append(f"connected {remote_ip}{' tls' if tls else ''}")
+        self.connections.append(evidence)
+        return evidence
 
 
 class FakeStore:
@@ -363,7 +432,8 @@ class House:
         self.clients.append(client)
         if greeted:
             reply = await client.reply()
-            assert reply == Reply(code=220, lines=("mail.example.org ESMTP mox",))
+            protocol = "LMTP" if changes.get("lmtp") else "ESMTP"
+            assert reply == Reply(code=220, lines=(f"mail.example.org {protocol} mox",))
         return client
 
     async def close(self) -> None:
