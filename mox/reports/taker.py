@@ -223,8 +223,12 @@ def _read(extract: Callable[[Buffer], T], content: bytes | Path) -> T:
 @contextlib.contextmanager
 def _mapped(path: Path) -> Iterator[Buffer]:
     """A file without reading it.    Errors: TooLarge."""
-    if path.stat().st_size > REPORT_MESSAGE:
+    size = path.stat().st_size
+    if size > REPORT_MESSAGE:
         raise TooLarge("message too large for a report")
+    if not size:
+        yield b""  # nothing to map
+        return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         yield content
 
