@@ -327,3 +327,4 @@ MTASTS_STALE: Final = 12 * 3600.0  # then it is asked for again in the backgroun
 MTASTS_REFRESH: Final = 24 * 3600.0  # between two rounds of that
 MTASTS_DOMAINS: Final = 100_000  # policies kept, about 50 MB; then the one used longest ago goes
 MTASTS_FETCHES: Final = 8  # policies fetched at one time
+OUTGOING_ACCOUNTS: Final = 10_000  # accounts whose sent counts are in memory; 144 numbers each
