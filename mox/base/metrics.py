@@ -33,7 +33,16 @@ REGISTRY: Final = CollectorRegistry()
 _SECONDS_S: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 20)
 _SECONDS_L: Final = (*_SECONDS_S, 30, 60, 120)
 
-AREAS: Final = ("ctl", "imapserver", "inbound", "metrics", "serve", "smtpserver", "store")
+AREAS: Final = (
+    "ctl",
+    "imapserver",
+    "inbound",
+    "metrics",
+    "queue",
+    "serve",
+    "smtpserver",
+    "store",
+)
 """Parts of the server that count their unhandled errors."""
 
 
@@ -179,6 +188,7 @@ SMTP_DELIVERY_STARTTLS_ERRORS: Final = _counter(
     " alert-<n>-<message>, other.",
     "reason",
 )
+QUEUE_HOLD: Final = _gauge("mox_queue_hold", "Messages in the queue that are on hold.")
 IMAP_CONNECTIONS: Final = _counter(
     "mox_imap_connection_total", "IMAP connections. service: imap, imaps.", "service"
 )
@@ -215,6 +225,10 @@ TLS_SESSIONS: Final = _counter(
     "mox_tlsrptdb_session_total",
     "Sessions in TLS reports received. type: success, a result type of RFC 8460, other.",
     "type",
+)
+LEARNING_LAG: Final = _gauge(
+    "mox_store_learning_lag_changes",
+    "Change sets of open accounts that the junk filters and reputations have not learnt yet.",
 )
 LOG_LINES: Final = {
     level: _counter(f"mox_logging_level_{level}_total", f"Log lines written at level {level}.")

@@ -120,6 +120,7 @@ def _entry(
         content=contents[0],
         content_utf8=contents[1] if len(contents) > 1 else 0,
         size=_size(submission.content),
+        size_utf8=0 if submission.content_utf8 is None else _size(submission.content_utf8),
         queued_ms=now_ms,
         release_ms=submission.release_ms,
         account=submission.account,

@@ -141,6 +141,12 @@ async def _change_slice(
     return count
 
 
+async def end(database: Database, entries: Sequence[Entry]) -> None:
+    """Do what was asked for while these were being delivered: they have come up again."""
+    wanted = Filter(ids=tuple(entry.id for entry in entries))
+    await change(database, wanted, lambda entry: entry)
+
+
 async def add_rule(
     database: Database, *, account: str = "", sender_domain: str = "", recipient_domain: str = ""
 ) -> tuple[HoldRule, int]:

@@ -33,6 +33,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     content: int  # id of the bytes, shared by the recipients of a submission
     content_utf8: int = 0  # the same as UTF-8, for hops that take it: notifications; 0 for none
     size: int  # bytes of the content
+    size_utf8: int = 0
     queued_ms: int
     release_ms: int = 0  # not before; 0 for at once (RFC 4865)
     account: str  # who sent it: gets the notifications, counts for routes and limits

@@ -20,6 +20,7 @@ ACCOUNT = 0  # of contents: everything in the queue is the server's
 FRESH = b"\x00"  # class of a lane: first attempts
 RETRY = b"\x01"
 END = b"\xff" * 8
+NEVER = (1 << 63) - 1  # a time after all others
 
 FORMAT = b"F"  # META: version of the data format
 COUNTERS = b"C"  # META: ids given out, entries counted

@@ -23,9 +23,6 @@ class Hint(msgspec.Struct, frozen=True):
     first_ms: int
 
 
-_NEVER = (1 << 63) - 1
-
-
 class Lanes:
     """For one event loop; ``look`` marks are for the scheduler alone."""
 
@@ -68,7 +65,7 @@ class Lanes:
     def lower(self, batch: Batch, lane: bytes, time_ms: int) -> None:
         """A row at that time is added to a lane by this batch."""
         if self._marks is not None:
-            self._marks[lane] = min(time_ms, self._marks.get(lane, _NEVER))
+            self._marks[lane] = min(time_ms, self._marks.get(lane, keys.NEVER))
         old = self.get(lane)
         if old is None:
             new = Hint(time_ms, time_ms)
@@ -92,7 +89,7 @@ class Lanes:
         """The first row of the class that the look found, or the time up to which there was none."""
         assert self._marks is not None
         added = [self.get(lane) for lane in self._marks if lane[:1] == klass]
-        lowest = min((hint.ready_ms for hint in added if hint is not None), default=_NEVER)
+        lowest = min((hint.ready_ms for hint in added if hint is not None), default=keys.NEVER)
         self._floors[klass] = max(self._floors[klass], min(seen_ms, lowest))
 
     def settle(self, batch: Batch, lane: bytes, ready_ms: int | None, first_ms: int | None) -> None:

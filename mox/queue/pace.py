@@ -60,9 +60,9 @@ class Pace:
         self._pause_s: float = 0
         self._unreached = 0
 
-    def room(self, now_ms: int) -> int:
-        """How many more deliveries may begin."""
-        return 0 if now_ms < self.not_before_ms else max(0, int(self.window) - self.running)
+    def room(self) -> int:
+        """How many more deliveries may begin, once there is no pause."""
+        return max(0, int(self.window) - self.running)
 
     def began(self) -> None:
         """A delivery began."""
@@ -86,15 +86,6 @@ class Pace:
                 if self._unreached >= _UNREACHED_FREE and now_ms >= self.not_before_ms:
                     self.window = 1
                     self._pause(now_ms)
-
-    def is_fresh(self, now_ms: int) -> bool:
-        """Nothing would be lost by forgetting it."""
-        return (
-            not self.running
-            and now_ms >= self.not_before_ms
-            and not self._pause_s
-            and not self._unreached
-        )
 
     def _pause(self, now_ms: int) -> None:
         self._pause_s = min(QUEUE_PAUSE_MAX_S, self._pause_s * 2 or QUEUE_PAUSE_START_S)

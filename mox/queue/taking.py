@@ -5,12 +5,11 @@ from each as many deliveries as its domain has room for.  It costs what it takes
 waits.  ``begin`` writes the next time of each entry before the attempt: a crash never hammers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from mox.base.limits import (
-    QUEUE_DOMAIN_START,
     QUEUE_GROUP,
     QUEUE_TAKE,
     QUEUE_TAKE_ENTRIES,
@@ -34,8 +33,8 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     fresh: int  # of it first attempts
     retry: int  # of it later ones
-    rooms: dict[str, int]  # by domain, where it is not QUEUE_DOMAIN_START
-    pauses: dict[str, int]  # by domain: not before (ms)
+    room: Callable[[str], int]  # by domain: deliveries it has room for; called in a thread
+    not_before_ms: Callable[[str], int]  # by domain: the end of its pause, 0 for none; likewise
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,8 +135,8 @@ class _Look:
         """Look at a lane; the number of groups taken."""
         looked = _Looked(lane=lane)
         domain = looked.domain
-        room = self._slots.rooms.get(domain, QUEUE_DOMAIN_START) - self._begun.get(domain, 0)
-        paused_ms = self._slots.pauses.get(domain, 0)
+        room = self._slots.room(domain) - self._begun.get(domain, 0)
+        paused_ms = self._slots.not_before_ms(domain)
         if room <= 0 and paused_ms <= self._now_ms:
             return 0  # it stays ready; the end of a delivery brings us back
         value = self._engine.get(Family.KV, keys.lane_hint(lane))
