@@ -29,10 +29,11 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     extended: bool  # EHLO
     tls: str  # "TLS1.3 TLS_AES_256_GCM_SHA384", empty without TLS
     authenticated: bool
-    smtputf8: bool  # said by the client
+    smtputf8: bool  # the message needs it: header fields may be in UTF-8
     received_ms: int
     reverse_name: str = ""  # that leads back to the client
     requires_tls: bool = False  # REQUIRETLS was said
+    lmtp: bool = False  # from a mail server of this machine
 
     @property
     def protocol(self) -> str:
@@ -44,6 +45,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
             is_tls=bool(self.tls),
             is_authenticated=self.authenticated,
             is_utf8=self.smtputf8,
+            is_lmtp=self.lmtp,
         )
 
 
@@ -60,6 +62,7 @@ def received(arrival: Arrival, recipient: Address | None) -> bytes:
             by_ip=arrival.local_ip,
             protocol=arrival.protocol,
             is_requiretls=arrival.requires_tls,
+            is_local=arrival.lmtp,
             id=arrival.id,
             tls=arrival.tls or None,
             recipient=None if recipient is None else written(recipient, arrival),

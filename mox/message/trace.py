@@ -30,6 +30,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     by_ip: str | None = None
     protocol: str
     is_requiretls: bool = False
+    is_local: bool = False  # from this machine: there was no network in between
     id: str
     tls: str | None = None  # "TLS1.3 TLS_AES_128_GCM_SHA256"
     recipient: str | None = None  # None where there are several, or they must not be told
@@ -37,9 +38,19 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     zone_minutes: int = 0
 
 
-def protocol(*, is_esmtp: bool, is_tls: bool, is_authenticated: bool, is_utf8: bool) -> str:
+def protocol(
+    *,
+    is_esmtp: bool,
+    is_tls: bool,
+    is_authenticated: bool,
+    is_utf8: bool,
+    is_lmtp: bool = False,
+) -> str:
     """The "with" keyword.    RFC 3848; RFC 6531 §4.3."""
-    word = "UTF8SMTP" if is_utf8 else "ESMTP" if is_esmtp else "SMTP"
+    if is_lmtp:
+        word = "UTF8LMTP" if is_utf8 else "LMTP"
+    else:
+        word = "UTF8SMTP" if is_utf8 else "ESMTP" if is_esmtp else "SMTP"
     return word + "S" * is_tls + "A" * is_authenticated
 
 
@@ -76,7 +87,8 @@ def format_received(hop: Received) -> bytes:
         out.add(f"({address_literal(_safe(hop.by_ip))})")
     if hop.by_ascii:
         out.add(f"({_safe(hop.by_ascii)})")
-    out.add("via tcp")
+    if not hop.is_local:
+        out.add("via tcp")
     out.add(f"with {hop.protocol}")
     if hop.is_requiretls:
         out.add("(requiretls)")  # RFC 8689 §5 leaves the note to us

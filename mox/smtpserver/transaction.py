@@ -16,7 +16,7 @@ class Transaction:
     """From MAIL to the end of the message."""
 
     sender: Address
-    smtputf8: bool  # said by the client; the message itself may need less or more
+    smtputf8: bool  # said by the client; once the message is here: it needs it
     body: Body = Body.SEVEN_BIT
     require_tls: bool | None = None  # REQUIRETLS; False: "TLS-Required: No" (RFC 8689 §3)
     release_ms: int | None = None  # FUTURERELEASE: not to be sent on before

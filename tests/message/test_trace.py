@@ -106,6 +106,27 @@ def test_protocol(flags: tuple[bool, bool, bool, bool], word: str) -> None:
     )
 
 
+@pytest.mark.rfc("3848; 6531 §4.3")
+def test_local_mail() -> None:
+    def word(*, utf8: bool, tls: bool) -> str:
+        return trace.protocol(
+            is_esmtp=True, is_tls=tls, is_authenticated=False, is_utf8=utf8, is_lmtp=True
+        )
+
+    assert [word(utf8=False, tls=False), word(utf8=True, tls=True)] == ["LMTP", "UTF8LMTPS"]
+    hop = trace.Received(
+        from_name="mx.example",
+        by_name="b.example",
+        protocol="LMTP",
+        id="i",
+        utc_ms=0,
+        is_local=True,
+    )
+    assert trace.format_received(hop).replace(b"\r\n\t", b" ") == (
+        b"Received: from mx.example by b.example with LMTP id i; 1 Jan 1970 00:00:00 +0000\r\n"
+    )
+
+
 @pytest.mark.rfc("5321 §4.4; 9228 §3")
 def test_the_other_fields() -> None:
     assert trace.format_return_path("") == b"Return-Path: <>\r\n"

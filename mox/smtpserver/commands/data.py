@@ -23,6 +23,7 @@ from mox.smtpserver.errors import Rejected, is_bug, reply_to
 from mox.smtpserver.receiving import Incoming
 from mox.smtpserver.service import Evidence
 from mox.smtpserver.transaction import Transaction
+from mox.smtpserver.utf8 import needs_utf8
 
 if TYPE_CHECKING:
     from mox.smtpserver.session import Session
@@ -61,6 +62,7 @@ async def conclude(
         session.answers = len(transaction.recipients)  # RFC 2033 §4.2
     try:
         received = await incoming.finish(end)
+        await _decide_utf8(session, transaction, received)
         outcomes = await _accept(session, transaction, received)
     finally:
         session.forget_evidence()
@@ -76,6 +78,17 @@ async def conclude(
     session.bad -= 1
     session.good += 1
     return replies.DELIVERED
+
+
+async def _decide_utf8(session: "Session", transaction: Transaction, received: Received) -> None:
+    """What the client said becomes what is so.    Errors: OSError."""
+    if not transaction.smtputf8 and not session.service.submission:
+        return
+    try:
+        transaction.smtputf8 = await needs_utf8(transaction, received)
+    except BaseException:
+        deliver.remove(received.content)
+        raise
 
 
 async def _accept(session: "Session", transaction: Transaction, received: Received) -> list[Reply]:
@@ -175,6 +188,7 @@ def _arrival(session: "Session", transaction: Transaction) -> Arrival:
         authenticated=session.account != "",
         smtputf8=transaction.smtputf8,
         requires_tls=transaction.require_tls is True,
+        lmtp=service.lmtp,
         received_ms=service.clock.now_ms(),
     )
 
