@@ -1,0 +1,74 @@
+"""The keys a domain signs with, and signatures over a message that is about to leave.
+
+Source  RFC 6376 §5, RFC 6409 §8.1; spec/smtp-server.md section 7 point 8.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from mox.base.log import get_logger
+from mox.mailauth.dkim.canonical import BadHeader
+from mox.mailauth.dkim.sign import NotSigned, Signing, SigningKey
+from mox.message.buffer import Buffer
+from mox.store.blobs.base import SpoolFile
+from mox.store.content import map_file
+
+log = get_logger("outbound")
+
+_PIECE = 1 << 20  # bytes hashed at a time
+
+
+class Keys(Protocol):
+    """Who has the keys."""
+
+    def of(self, domain: str) -> Sequence[SigningKey]:
+        """Those a domain of ours, A-labels, signs with; none where it does not sign."""
+        ...
+
+
+class NoKeys:
+    """Signs nothing."""
+
+    def of(self, domain: str) -> Sequence[SigningKey]:
+        """None."""
+        return ()
+
+
+async def signatures(
+    keys: Sequence[SigningKey],
+    header: bytes,
+    content: bytes | SpoolFile,
+    *,
+    body_offset: int,
+    now_s: int,
+    local_part: str,
+) -> bytes:
+    """DKIM-Signature fields.
+
+    Input   header: the whole header section as it will leave, with its empty line; content: whose
+            body, from ``body_offset`` on, follows it.
+    Output  empty where a message or a key is not fit: better unsigned than kept back (logged).
+    """
+    if not keys:
+        return b""
+
+    def run() -> bytes:
+        signing = Signing(header, keys, now_s=now_s, local_part=local_part)
+        if isinstance(content, bytes):
+            _feed(signing, content, body_offset)
+        else:
+            with map_file(content.path) as mapped:
+                _feed(signing, mapped, body_offset)
+        return signing.finish()
+
+    try:
+        return await asyncio.to_thread(run)
+    except (NotSigned, BadHeader) as error:
+        log.warn("dkim.not_signed", domain=keys[0].domain, problem=error.public)
+        return b""
+
+
+def _feed(signing: Signing, content: Buffer, start: int) -> None:
+    for at in range(start, len(content), _PIECE):
+        signing.feed_body(content[at : at + _PIECE])
