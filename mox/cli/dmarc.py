@@ -30,8 +30,14 @@ if TYPE_CHECKING:
 
 dmarc = LazyGroup(
     name="dmarc",
-    help="Look up DMARC policies and judge messages by them.",
-    table={"lookup": "mox.cli.dmarc:dmarc_lookup", "verify": "mox.cli.dmarc:verify"},
+    help="Look up DMARC policies, judge messages by them, read reports.",
+    table={
+        "lookup": "mox.cli.dmarc:dmarc_lookup",
+        "verify": "mox.cli.dmarc:verify",
+        "parsereportmsg": "mox.cli.reports:parse_dmarc",
+        "reports": "mox.cli.reports:dmarc_reports",
+        "report": "mox.cli.reports:dmarc_report",
+    },
 )
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "spf": "mox.cli.spf:spf",
     "dkim": "mox.cli.dkim:dkim",
     "dmarc": "mox.cli.dmarc:dmarc",
+    "tlsrpt": "mox.cli.tlsrpt:tlsrpt",
     "dnsbl": "mox.cli.dnsbl:dnsbl",
     "dns": "mox.cli.dns:dns",
     "version": "mox.cli.about:version",

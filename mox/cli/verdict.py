@@ -1,6 +1,5 @@
 """``mox verdict``: why a message was accepted, put aside or refused."""
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -8,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from mox.base.clock import SystemClock
 from mox.cli.lookup import not_understood
+from mox.cli.period import since_ms
 from mox.cli.setting import connect, json_option, print_json
 from mox.ctl import commands
 
 if TYPE_CHECKING:
     from mox.inbound.verdict import Verdict
 
-_PERIOD = re.compile(r"([0-9]{1,6})([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _LABEL = 10  # characters before the text of a line
 
 
@@ -46,7 +43,7 @@ def verdict(
     wanted = commands.VerdictsWanted(
         message_id=_canonical(message_id) if message_id else "",
         account=account,
-        since_ms=_since_ms(since) if since else 0,
+        since_ms=since_ms(since),
         limit=limit,
     )
     found: list[Verdict] = []
@@ -69,13 +66,6 @@ def _canonical(message_id: str) -> str:
     if found is None:
         raise not_understood("MESSAGE-ID", f"{message_id!r} is not a message id")
     return found.value
-
-
-def _since_ms(period: str) -> int:
-    found = _PERIOD.fullmatch(period)
-    if found is None:
-        raise not_understood("--since", f"{period!r} is not a time like 30m, 12h, 1d or 2w")
-    return SystemClock().now_ms() - int(found[1]) * _SECONDS[found[2]] * 1000
 
 
 def _decoded(value: msgspec.Raw) -> "Verdict":

@@ -497,3 +497,26 @@ def test_dnsbl_checkhealth(command: Command) -> None:
     command.zone[("2.0.0.127.list.example", "A")] = ["127.0.0.2"]
     assert command.lines("dnsbl", "checkhealth", "list.example") == ["healthy"]
     assert command.json("dnsbl", "checkhealth", "list.example")["is_healthy"] is True
+
+
+def test_tlsrpt_lookup(command: Command) -> None:
+    for name, text in (
+        ("a", '"v=TLSRPTv1; rua=mailto:t@a.example,https://a.example/t"'),
+        ("b", '"v=TLSRPTv1; rua=nobody"'),
+        ("c", '"other"'),
+    ):
+        command.zone[(f"_smtp._tls.{name}.example", "TXT")] = [text]
+    assert command.lines("tlsrpt", "lookup", "A.example") == [
+        "reports to: mailto:t@a.example, https://a.example/t",
+        "answer: with dnssec",
+    ]
+    assert command.json("tlsrpt", "lookup", "a.example") == {
+        "addresses": ["mailto:t@a.example", "https://a.example/t"],
+        "authentic": True,
+    }
+    for domain, problem in (
+        ("b.example", "b.example: TLSRPT record with a malformed address"),
+        ("c.example", "c.example: no TLSRPT record (with dnssec)"),
+        ("d.example", "_smtp._tls.d.example: no such dns record (with dnssec)"),
+    ):
+        assert command("tlsrpt", "lookup", domain) == (1, "", f"mox: {problem}\n")
