@@ -20,12 +20,15 @@ from mox.base.limits import (
 from mox.base.ratelimit import OpenCounter, RateLimiter, Window
 from mox.config.live import Live
 from mox.config.load import load
+from mox.inbound.deliver import Delivery, remove
+from mox.inbound.judged import Hearing, Outcome
 from mox.inbound.recipients import ConfigDirectory
 from mox.mailauth.spf import Identity, Result, Sender, Status
 from mox.sasl.mechanism import Credentials, Verify
 from mox.sasl.secretset import Cost, SecretSet, derive
 from mox.smtp.address import Address
 from mox.smtp.command import Hello
+from mox.smtp.replies import DELIVERED
 from mox.smtp.reply import Reply, ReplyParser, format_reply
 from mox.smtpserver.service import NO_DELAYS, SmtpService
 from mox.smtpserver.session import Session
@@ -209,6 +212,11 @@ class FakeEvidence:
         if self.told[-1] != "body":
             self.told.append("body")
         self.content += chunk
+
+    async def deliver(self, delivery: Delivery, hearing: Hearing) -> list[Outcome]:
+        self.told.append("deliver")
+        remove(delivery.received.content)
+        return [Outcome(reply=DELIVERED) for _ in delivery.recipients]
 
     def forget(self) -> None:
         self.told.append("forget")
