@@ -127,6 +127,7 @@ DMARC_REPORT_RECORDS: Final = 50_000  # records; about 40 MB of memory
 DMARC_REPORT_TOKEN: Final = (
     256 * KIB
 )  # bytes of a tag or comment: expat reads it anew with each piece
+DMARC_DESTINATIONS: Final = 10  # addresses for reports about a domain that are asked and sent to
 TLS_REPORT_DEPTH: Final = 20  # levels of lists and objects; the format has six
 TLS_REPORT_OBJECTS: Final = 20_000  # objects: policies and details of failures
 TLS_REPORT_VALUES: Final = 400_000  # commas; bounds members and list items, about 40 MB of memory

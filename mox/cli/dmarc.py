@@ -34,6 +34,7 @@ dmarc = LazyGroup(
     table={
         "lookup": "mox.cli.dmarc:dmarc_lookup",
         "verify": "mox.cli.dmarc:verify",
+        "checkreportaddrs": "mox.cli.dmarc:checkreportaddrs",
         "parsereportmsg": "mox.cli.reports:parse_dmarc",
         "reports": "mox.cli.reports:dmarc_reports",
         "report": "mox.cli.reports:dmarc_report",
@@ -92,10 +93,68 @@ def dmarc_lookup(domain: str, server: ResolverSettings | None, as_json: bool) ->
 
 
 def _uris(uris: "tuple[ReportUri, ...]") -> str:
-    return ", ".join(
-        one.uri if one.max_size is None else f"{one.uri} (up to {one.max_size} bytes)"
-        for one in uris
-    )
+    return ", ".join(_with_limit(one.uri, one.max_size) for one in uris)
+
+
+def _with_limit(address: str, max_size: int | None) -> str:
+    return address if max_size is None else f"{address} (up to {max_size} bytes)"
+
+
+class ReportAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where reports go."""
+
+    address: str
+    max_size: int | None  # bytes of a message
+
+
+class ReportAddresses(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the addresses that a record names."""
+
+    domain: str  # where the record is
+    accepted: tuple[ReportAddress, ...]
+    problems: tuple[str, ...]
+
+
+@click.command()
+@click.argument("domain", type=domain_name)
+@resolver_option
+@json_option
+def checkreportaddrs(domain: str, server: ResolverSettings | None, as_json: bool) -> int:
+    """Print where aggregate reports about a DOMAIN go, and which addresses are not used.
+
+    Addresses at other organisations are used only where these agree. Exits with 1 when there is a
+    problem with any.
+    """
+    from mox.mailauth.dmarc.destinations import find_destinations
+    from mox.mailauth.dmarc.evaluate import look_up
+    from mox.mailauth.publicsuffix import listed
+
+    async def check(resolver: "Resolver") -> ReportAddresses:
+        found = await look_up(resolver, domain, listed())
+        if found.record is None:
+            raise Refused(f"{found.domain or domain}: {found.reason} ({dnssec(found.authentic)})")
+        destinations = await find_destinations(
+            resolver, found.domain, found.record.aggregate, listed()
+        )
+        return ReportAddresses(
+            domain=found.domain,
+            accepted=tuple(
+                ReportAddress(address=str(one.address), max_size=one.max_size)
+                for one in destinations.accepted
+            ),
+            problems=destinations.problems,
+        )
+
+    result = ask(server, check)
+    if as_json:
+        print_json(result)
+    else:
+        print_fields(domain=result.domain)
+        for one in result.accepted:
+            print_fields(reports_to=_with_limit(one.address, one.max_size))
+        for problem in result.problems:
+            print_fields(problem=problem)
+    return 1 if result.problems else 0
 
 
 @click.command()

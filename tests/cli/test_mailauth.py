@@ -520,3 +520,28 @@ def test_tlsrpt_lookup(command: Command) -> None:
         ("d.example", "_smtp._tls.d.example: no such dns record (with dnssec)"),
     ):
         assert command("tlsrpt", "lookup", domain) == (1, "", f"mox: {problem}\n")
+
+
+def test_dmarc_checkreportaddrs(command: Command) -> None:
+    rua = "mailto:r@a.example!1k,mailto:r@b.example,mailto:r@c.example,https://a.example/"
+    command.zone[("_dmarc.a.example", "TXT")] = [f'"v=DMARC1; p=none; rua={rua}"']
+    command.zone[("a.example._report._dmarc.b.example", "TXT")] = ['"v=DMARC1"']
+    code, out, err = command("dmarc", "checkreportaddrs", "x.a.example")
+    assert (code, err) == (1, "")
+    assert out.splitlines() == [
+        "domain: a.example",
+        "reports to: r@a.example (up to 1024 bytes)",
+        "reports to: r@b.example",
+        "problem: c.example does not take reports about a.example",
+    ]
+    command.zone[("a.example._report._dmarc.c.example", "TXT")] = ['"v=DMARC1"']
+    found = command.json("dmarc", "checkreportaddrs", "a.example")
+    assert [one["address"] for one in found["accepted"]] == [
+        "r@a.example",
+        "r@b.example",
+        "r@c.example",
+    ]
+    assert found["problems"] == []
+    code, out, err = command("dmarc", "checkreportaddrs", "d.example")
+    assert (code, out) == (1, "")
+    assert "no DMARC record" in err

@@ -15,14 +15,8 @@ import msgspec
 from mox.dns.base import NotFound, Resolver, Temporary
 from mox.dns.name import BadName, parse_domain
 from mox.mailauth.dkim import verify as dkim
-from mox.mailauth.dmarc.record import (
-    BadRecord,
-    Policy,
-    Record,
-    is_consent,
-    is_record,
-    parse_record,
-)
+from mox.mailauth.dmarc.destinations import consents
+from mox.mailauth.dmarc.record import BadRecord, Policy, Record, is_record, parse_record
 from mox.mailauth.publicsuffix import PublicSuffixes, is_same_organization
 from mox.message.authresults import Method, Property
 from mox.message.buffer import Buffer
@@ -241,8 +235,4 @@ async def accepts_reports(
     """
     if is_same_organization(suffixes, policy_domain, host):
         return True
-    try:
-        answer = await resolver.txt(f"{policy_domain}._report._dmarc.{host}")
-    except (NotFound, BadName):
-        return False
-    return any(is_consent(text) for text in answer.records)
+    return bool(await consents(resolver, policy_domain, host))
