@@ -31,7 +31,7 @@ def run(request: pytest.FixtureRequest) -> Loop:
 
     def runs(main: Callable[[], Awaitable[None]]) -> None:
         async def bounded() -> None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(90):
                 await main()
 
         unhandled = metrics.unhandled_total()

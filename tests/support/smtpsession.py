@@ -37,7 +37,7 @@ from mox.store.blobs.base import SpoolFile
 from mox.store.content import NewMessage
 from mox.store.errors import AccountMissing
 
-WAIT_S = 5.0  # a session that is busy for so long hangs
+WAIT_S = 60.0  # a session that is busy for so long hangs
 PASSWORD = "moxmoxmox"  # noqa: S105
 TLS13 = TLSState(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384")
 
@@ -305,9 +305,10 @@ def cheap_secrets() -> SecretSet:
 class Client:
     """The client's side of a session: lines out, replies in."""
 
-    def __init__(self, wire: MemoryWire, task: asyncio.Task[None]) -> None:
+    def __init__(self, wire: MemoryWire, session: Session) -> None:
         self.wire = wire
-        self.task = task
+        self.session = session
+        self.task = asyncio.create_task(session.run())
         self._taken: list[bytes] = []
 
     async def settle(self) -> None:
@@ -436,7 +437,7 @@ class House:
         wire = MemoryWire(ip)
         wire.tls = wire_tls
         session = Session(self.service(**changes), wire)
-        client = Client(wire, asyncio.create_task(session.run()))
+        client = Client(wire, session)
         self.clients.append(client)
         if greeted:
             reply = await client.reply()
