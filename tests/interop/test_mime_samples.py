@@ -5,13 +5,12 @@ Every difference is a row of mime_differences.tsv with a reason and the RFC sect
 
 from __future__ import annotations
 
-import csv
 import itertools
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from support.counterparts import folder
+from support.differences import Key, check, judged, read_table
 from support.imapclient import ImapClient
 from support.imapresponse import Token
 from support.servers import Dovecot, Mox, Server
@@ -29,44 +28,6 @@ pytestmark = [pytest.mark.interop, pytest.mark.rfc("9051 §7.5.2")]
 
 Answers = dict[str, Token]
 _names = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One known difference."""
-
-    sample: str
-    item: str
-    reason: str
-    rfc: str
-
-
-def read_table(text: str) -> list[Row]:
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    rows = []
-    for values in csv.reader(lines[1:], delimiter="\t", quoting=csv.QUOTE_NONE):
-        assert len(values) == 4, values
-        row = Row(*values)
-        assert all((row.sample, row.item, row.reason)), row
-        assert row.rfc.startswith("RFC ") and "§" in row.rfc, row  # noqa: PT018
-        rows.append(row)
-    assert len({(row.sample, row.item) for row in rows}) == len(rows), "a difference listed twice"
-    return rows
-
-
-def judged(found: dict[tuple[str, str], str], rows: list[Row]) -> list[str]:
-    """Differences without a row, and rows without a difference."""
-    listed = {(row.sample, row.item) for row in rows}
-    faults = [
-        f"{sample} {item} is not listed:\n    {shown}"
-        for (sample, item), shown in sorted(found.items())
-        if (sample, item) not in listed
-    ]
-    faults += [
-        f"{sample} {item}: the row is no longer needed"
-        for sample, item in sorted(listed - found.keys())
-    ]
-    return faults
 
 
 def samples() -> dict[str, bytes]:
@@ -111,10 +72,10 @@ def fill(server: Server, messages: list[bytes]) -> ImapClient:
     return client
 
 
-def differences(one: Server, other: Server) -> dict[tuple[str, str], str]:
+def differences(one: Server, other: Server) -> dict[Key, str]:
     """(sample, item) → what both say."""
     texts = samples()
-    found: dict[tuple[str, str], str] = {}
+    found: dict[Key, str] = {}
     with fill(one, list(texts.values())) as a, fill(other, list(texts.values())) as b:
         for seq, sample in enumerate(texts, 1):
             parts = dict.fromkeys([*part_items(a, seq), *part_items(b, seq)])
@@ -130,8 +91,7 @@ def differences(one: Server, other: Server) -> dict[tuple[str, str], str]:
 
 @pytest.mark.slow
 def test_mime_samples_are_understood_as_by_dovecot(mox: Mox, dovecot: Dovecot) -> None:
-    faults = judged(differences(mox, dovecot), read_table(TABLE.read_text()))
-    assert not faults, "\n".join(faults)
+    check(differences(mox, dovecot), TABLE)
 
 
 def test_the_comparison_itself_sees_no_difference_between_two_dovecots(

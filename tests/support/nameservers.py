@@ -69,6 +69,7 @@ server:
     target-fetch-policy: "0 0 0 0 0"
     unblock-lan-zones: yes
     max-udp-size: 4096
+    rrset-roundrobin: no
     infra-host-ttl: 1
     outbound-msg-retry: 2
 remote-control:

@@ -1,0 +1,105 @@
+"""Run inside a network of its own: answer DNS at port 53 there, and run a program on many inputs.
+
+Standard input: JSON of the texts to answer with, a command and files that it reads.  Standard
+output: JSON, for each file what the command said on its standard error, or how it ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import socket
+import socketserver
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+SIOCSIFFLAGS = 0x8914  # netdevice(7)
+IFF_UP = 1
+UDP_SIZE = 512  # bytes; RFC 1035 §4.2.1
+
+
+def bring_loopback_up() -> None:
+    """A new network has loopback, down."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sH14s", b"lo", IFF_UP, b""))
+
+
+class Texts:
+    """Answers for names that have TXT records."""
+
+    def __init__(self, texts: Mapping[str, Sequence[str]]) -> None:
+        self._texts = {name.lower() + ".": records for name, records in texts.items()}
+
+    def answer(self, data: bytes) -> dns.message.Message:
+        """The response to a question."""
+        question = dns.message.from_wire(data)
+        response = dns.message.make_response(question)
+        response.flags |= dns.flags.Flag.AA | dns.flags.Flag.RA
+        one = question.question[0]
+        name = one.name.to_text().lower()
+        if name not in self._texts:
+            response.set_rcode(dns.rcode.Rcode.NXDOMAIN)
+        elif one.rdtype == dns.rdatatype.TXT:
+            records = [
+                " ".join(f'"{text[at : at + 255]}"' for at in range(0, len(text), 255)) or '""'
+                for text in self._texts[name]
+            ]
+            response.answer.append(dns.rrset.from_text_list(name, 300, "IN", "TXT", records))
+        return response
+
+
+def serve(texts: Texts) -> None:
+    """Answer in threads, by UDP and TCP, for as long as the process lives."""
+
+    class Datagram(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            data, sock = self.request
+            response = texts.answer(data)
+            wire = response.to_wire(max_size=65535)
+            if len(wire) > UDP_SIZE:
+                response.answer.clear()
+                response.flags |= dns.flags.Flag.TC
+                wire = response.to_wire()
+            sock.sendto(wire, self.client_address)
+
+    class Stream(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            size = int.from_bytes(self.rfile.read(2))
+            wire = texts.answer(self.rfile.read(size)).to_wire(max_size=65535)
+            self.wfile.write(len(wire).to_bytes(2) + wire)
+
+    for server in (
+        socketserver.ThreadingUDPServer(("127.0.0.1", 53), Datagram),
+        socketserver.ThreadingTCPServer(("127.0.0.1", 53), Stream),
+    ):
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def main() -> None:
+    """All of it."""
+    work = json.load(sys.stdin)
+    bring_loopback_up()
+    serve(Texts(work["texts"]))
+    answers = []
+    for name in work["inputs"]:
+        with open(name, "rb") as file:
+            done = subprocess.run(
+                work["command"], stdin=file, capture_output=True, timeout=60, check=False
+            )
+        said = done.stderr.decode(errors="replace").strip()
+        answers.append(said or (f"exit code {done.returncode}" if done.returncode else ""))
+    json.dump(answers, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
