@@ -15,6 +15,7 @@ from mox.inbound.deliver import Deliverer, Delivery
 from mox.inbound.judged import Hearing, Outcome
 from mox.inbound.recipients import Directory
 from mox.mailauth.spf import Result as SpfResult
+from mox.outbound.submit import Submitter
 from mox.sasl.mechanism import Credentials, Verify
 from mox.smtp.address import Address
 from mox.smtp.command import Hello
@@ -164,6 +165,7 @@ class SmtpService(msgspec.Struct, frozen=True, kw_only=True):
     tls_required_mail: bool = False  # no recipients without TLS
     max_size: int = MESSAGE_SIZE  # bytes of a message
     delays: Delays = Delays()
+    submitter: Submitter | None = None  # None: mail of users stays on this server
     special_localparts: bool = False  # localserve: addresses that make errors
     judging: Judging | None = None  # None: mail is taken as it comes
     resolver: Resolver | None = None  # None: no name of a client is looked up

@@ -38,8 +38,21 @@ async def at_rcpt(session: "Session", recipient: Address) -> None:
 async def at_data(session: "Session", transaction: Transaction) -> None:
     """After the message; the first recipient that asks for an error decides.    Errors: Rejected."""
     for recipient in transaction.recipients:
-        if not recipient.address.localpart.startswith("queue"):
+        if not is_for_queue(session, recipient.address):
             await _refuse(session, recipient.address)
+
+
+def is_for_queue(session: "Session", recipient: Address) -> bool:
+    """Does the error come when the queue delivers, after the submission was accepted?"""
+    service = session.service
+    return (
+        service.special_localparts
+        and service.submission
+        and recipient.localpart.startswith("queue")
+        and (
+            recipient.localpart.endswith("timeout") or refusal_for(recipient.localpart) is not None
+        )
+    )
 
 
 async def _refuse(session: "Session", address: Address) -> None:

@@ -99,11 +99,11 @@ async def _accept(session: "Session", transaction: Transaction, received: Receiv
     try:
         if received.received_fields > SMTP_RECEIVED_FIELDS:
             raise Rejected(replies.LOOP)
-        added_fields = b""
+        checked: submission.Checked | None = None
         if session.service.submission:
-            added_fields = submission.check_message(session, transaction, received)
+            checked = submission.check_message(session, transaction, received)
         await special.at_data(session, transaction)
-        if all(each.target is None for each in transaction.recipients):
+        if checked is None and all(each.target is None for each in transaction.recipients):
             # Nobody is asked about who sent it.
             metrics.SMTP_DELIVERIES.labels("unknownuser", "").inc(len(transaction.recipients))
             await session.pause(session.service.delays.unknown_recipients_s)
@@ -111,12 +111,16 @@ async def _accept(session: "Session", transaction: Transaction, received: Receiv
     except BaseException:
         deliver.remove(received.content)
         raise
-    return await _deliver(session, transaction, received, added_fields)
+    return await _deliver(session, transaction, received, checked)
 
 
 async def _deliver(
-    session: "Session", transaction: Transaction, received: Received, added_fields: bytes
+    session: "Session",
+    transaction: Transaction,
+    received: Received,
+    checked: submission.Checked | None,
 ) -> list[Reply]:
+    added_fields = b"" if checked is None else checked.added_fields
     ids = values_of(added_fields + received.header, [b"message-id"]).get(b"message-id", [])
     canonical = messageid.canonical(ids[0]) if ids else None
     delivery = deliver.Delivery(
@@ -127,6 +131,10 @@ async def _deliver(
         added_fields=added_fields,
         message_id=canonical.value if canonical is not None else "",
     )
+    submitter = session.service.submitter
+    if checked is not None and submitter is not None:
+        mail = submission.Mail(delivery=delivery, checked=checked)
+        return await submission.submit(session, submitter, transaction, mail)
     if session.evidence is not None:
         return await _judge(session, session.evidence, transaction, delivery)
     failures = await deliver.deliver(session.service.deliverer, delivery)

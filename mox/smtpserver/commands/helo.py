@@ -68,7 +68,9 @@ def keywords(session: "Session") -> list[Keyword]:
     found += [
         Keyword("ENHANCEDSTATUSCODES"),  # RFC 2034
         Keyword("8BITMIME"),  # RFC 6152
-        Keyword("BINARYMIME"),  # RFC 3030 §3
+        *(
+            () if service.submission else (Keyword("BINARYMIME"),)
+        ),  # RFC 3030 §3; few servers take it on
         Keyword("CHUNKING"),  # RFC 3030 §2
         Keyword("DSN"),  # RFC 3461
         Keyword("LIMITS", (f"RCPTMAX={SMTP_RECIPIENTS}",)),  # RFC 9422

@@ -6,7 +6,7 @@ from mox.base.limits import MESSAGE_SIZE, SMTP_BAD_TRANSACTIONS, SMTP_HOLD_MAX
 from mox.smtp import replies
 from mox.smtp.address import Address
 from mox.smtp.command import MailFrom, parse_mail
-from mox.smtp.params import MailParams
+from mox.smtp.params import Body, MailParams
 from mox.smtp.reply import Reply
 from mox.smtpserver import names, special, submission
 from mox.smtpserver.command import Command, Need, unmet
@@ -29,6 +29,8 @@ async def _mail(session: "Session", rest: bytes) -> Reply:
         return refusal
     mail = parse_mail(rest, exact_end=service.submission, refused=_refused(session))
     _check_size(session, mail)
+    if service.submission and mail.params.body is Body.BINARY:
+        raise Rejected(replies.NO_BINARY)
     if mail.params.require_tls and session.wire.tls is None:
         raise Rejected(replies.NEEDS_TLS)  # RFC 8689 §4
     release_ms = _release(session, mail.params)

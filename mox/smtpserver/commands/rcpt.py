@@ -76,12 +76,16 @@ async def _check_second(session: "Session", transaction: Transaction) -> None:
 async def _resolve(
     session: "Session", transaction: Transaction, address: Address
 ) -> Target | AliasTarget | None:
-    """The target; None for an address of ours that nobody has, which is told after DATA only."""
+    """The target; None for an address elsewhere that a user writes to, and for one of ours that nobody
+    has, which a stranger is told after DATA only.    Errors: Rejected.
+    """
     service = session.service
+    if _goes_out(session, address):
+        return None
     found = _look_up(session, address)
     match found:
         case Miss.DOMAIN_UNKNOWN:
-            raise Rejected(replies.NO_RELAY_YET if service.submission else replies.DOMAIN_NOT_HERE)
+            raise Rejected(replies.NO_RELAY if service.submission else replies.DOMAIN_NOT_HERE)
         case Miss.DOMAIN_DISABLED:
             raise Rejected(replies.DOMAIN_DISABLED)
         case Miss.ADDRESS_UNKNOWN:
@@ -94,11 +98,21 @@ async def _resolve(
                 await session.pause(service.delays.unknown_recipients_s)
                 raise Rejected(replies.NO_SUCH_USER)
             return None
-    if any(each.target is None for each in transaction.recipients):
+    if not service.submission and any(each.target is None for each in transaction.recipients):
         raise Rejected(replies.TOO_MANY_RECIPIENTS)
     if isinstance(found, Target):
         _check_open(found)
     return found
+
+
+def _goes_out(session: "Session", address: Address) -> bool:
+    """Is it for the queue: mail of a user for somebody elsewhere?"""
+    service = session.service
+    if service.submitter is None:
+        return False
+    if address.is_literal or special.is_for_queue(session, address):
+        return True
+    return service.directory.resolve(address) is Miss.DOMAIN_UNKNOWN
 
 
 def _look_up(session: "Session", address: Address) -> Target | AliasTarget | Miss:
