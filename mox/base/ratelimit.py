@@ -8,7 +8,11 @@ Memory  bounded: a window keeps at most ``RATE_NETWORKS`` networks of each size 
         the next window begins.
 """
 
+from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
+from itertools import islice
+
+import msgspec
 
 from mox.base.clock import Clock
 from mox.base.limits import RATE_NETWORKS
@@ -40,6 +44,14 @@ def networks_of(address: str) -> Networks:
     number = int(parsed)
     host, network, region = (number >> shift for shift in _SHIFTS_V4)
     return host << 1, network << 1, region << 1
+
+
+class WindowState(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts of a window, to be kept over a restart.    Keys of ``tables`` as in ``Networks``, hex."""
+
+    seconds: int
+    index: int  # which stretch of time
+    tables: tuple[dict[str, int], dict[str, int], dict[str, int]]
 
 
 class _Counts:
@@ -78,6 +90,17 @@ class _Counts:
     def clear(self) -> None:
         for table in self._tables:
             table.clear()
+
+    def copy(self) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+        host, network, region = self._tables
+        return dict(host), dict(network), dict(region)
+
+    def replace(self, tables: Sequence[dict[str, int]]) -> None:
+        self.clear()
+        for table, kept in zip(self._tables, tables, strict=True):
+            for key, count in islice(kept.items(), RATE_NETWORKS):
+                if count > 0:
+                    table[int(key, 16)] = count
 
     def __len__(self) -> int:
         return sum(len(table) for table in self._tables)
@@ -124,6 +147,28 @@ class RateLimiter:
             window.roll(now_s)
             window.counts.subtract(networks, window.counts.host_count(networks))
 
+    def snapshot(self) -> "Snapshot":
+        """The counts of this moment.    Cost: a copy of the tables."""
+        now_s = self._clock.now_ms() // 1000
+        for window in self._windows:
+            window.roll(now_s)
+        return Snapshot(
+            [(window.seconds, window.index, window.counts.copy()) for window in self._windows]
+        )
+
+    def restore(self, states: Sequence[WindowState]) -> None:
+        """Go on with counts that were kept, where their window is still running.
+
+        Errors  ValueError: a key that is no number; the counts are then incomplete.
+        """
+        now_s = self._clock.now_ms() // 1000
+        kept = {state.seconds: state for state in states}
+        for window in self._windows:
+            window.roll(now_s)
+            state = kept.get(window.seconds)
+            if state is not None and state.index == window.index:
+                window.counts.replace(state.tables)
+
     def _room(self, networks: Networks, count: int) -> bool:
         now_s = self._clock.now_ms() // 1000
         room = True
@@ -140,18 +185,45 @@ class RateLimiter:
 class _RunningWindow:
     """A window and the counts of its current stretch of time."""
 
-    __slots__ = ("_index", "_seconds", "counts")
+    __slots__ = ("counts", "index", "seconds")
 
     def __init__(self, window: Window) -> None:
-        self._seconds = window.seconds
-        self._index = -1
+        self.seconds = window.seconds
+        self.index = -1
         self.counts = _Counts(window.limits)
 
     def roll(self, now_s: int) -> None:
-        index = now_s // self._seconds
-        if index != self._index:  # also after the clock was set back: a count must not stick
-            self._index = index
+        index = now_s // self.seconds
+        if index != self.index:  # also after the clock was set back: a count must not stick
+            self.index = index
             self.counts.clear()
+
+
+class Snapshot:
+    """Copied counts of a limiter."""
+
+    __slots__ = ("_windows",)
+
+    def __init__(
+        self,
+        windows: list[tuple[int, int, tuple[dict[int, int], dict[int, int], dict[int, int]]]],
+    ) -> None:
+        self._windows = windows
+
+    def states(self) -> list[WindowState]:
+        """To be kept.    Needs no event loop: may be called in a thread."""
+        return [
+            WindowState(
+                seconds=seconds,
+                index=index,
+                tables=(_in_hex(host), _in_hex(network), _in_hex(region)),
+            )
+            for seconds, index, (host, network, region) in self._windows
+        ]
+
+
+def _in_hex(table: dict[int, int]) -> dict[str, int]:
+    return {f"{key:x}": count for key, count in table.items()}
 
 
 class OpenCounter:

@@ -1,10 +1,11 @@
 """Rate limits by address, network and region."""
 
+import msgspec
 import pytest
 
 from mox.base import ratelimit
 from mox.base.clock import FrozenClock
-from mox.base.ratelimit import OpenCounter, RateLimiter, Window, networks_of
+from mox.base.ratelimit import OpenCounter, RateLimiter, Window, WindowState, networks_of
 
 MINUTE_START = 1_700_000_040_000  # a multiple of 60 s
 
@@ -121,3 +122,56 @@ def test_open_connections() -> None:
     for address in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
         counter.leave(address)
     assert len(counter) == 0
+
+
+def test_counts_survive_a_restart_while_their_window_runs() -> None:
+    windows = (Window(60, (3, 9, 9)), Window(86_400, (4, 9, 9)))
+    before, clock = limiter(*windows)
+    assert before.add("10.0.0.1", 2)
+    assert before.add("2001:db8:ffff:ffff::1", 3)
+    states = msgspec.json.decode(
+        msgspec.json.encode(before.snapshot().states()), type=list[WindowState]
+    )
+    after = RateLimiter(clock, *windows)
+    after.restore(states)
+    for rates in (before, after):
+        assert len(rates) == 12
+        assert rates.can_add("10.0.0.1", 1)
+        assert not rates.can_add("10.0.0.1", 2)
+        assert not rates.can_add("2001:db8:ffff:ffff::2")
+    clock.advance(60)
+    late = RateLimiter(clock, *windows)
+    late.restore(states)
+    assert late.can_add("10.0.0.1", 2)  # the minute is over, the day is not
+    assert not late.can_add("10.0.0.1", 3)
+    clock.advance(86_400)
+    later = RateLimiter(clock, *windows)
+    later.restore(states)
+    assert len(later) == 0
+
+
+def test_a_snapshot_does_not_change_any_more() -> None:
+    rates, _ = limiter(Window(60, (9, 9, 9)))
+    rates.add("10.0.0.1")
+    snapshot = rates.snapshot()
+    rates.add("10.0.0.1")
+    rates.add("10.9.0.1")
+    assert snapshot.states()[0].tables[0] == {f"{networks_of('10.0.0.1')[0]:x}": 1}
+
+
+def test_kept_counts_of_other_windows_or_limits_are_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ratelimit, "RATE_NETWORKS", 2)
+    rates, clock = limiter(Window(60, (1, 1, 1)))
+    index = clock.now_ms() // 60_000
+    tables: tuple[dict[str, int], dict[str, int], dict[str, int]] = (
+        {"2": 5, "4": -1, "6": 0},
+        {"2": 1},
+        {},
+    )
+    other = WindowState(seconds=3600, index=index, tables=({"2": 9}, {}, {}))
+    rates.restore([other, WindowState(seconds=60, index=index, tables=tables)])
+    assert len(rates) == 2  # counts that mean nothing, and more than are kept, are left out
+    with pytest.raises(ValueError, match="base 16"):
+        rates.restore([WindowState(seconds=60, index=index, tables=({"x": 1}, {}, {}))])
