@@ -133,6 +133,9 @@ TLS_REPORT_OBJECTS: Final = 20_000  # objects: policies and details of failures
 TLS_REPORT_VALUES: Final = 400_000  # commas; bounds members and list items, about 40 MB of memory
 TLSRPT_RECORD: Final = 4 * KIB  # bytes of a record; real ones have under 200
 TLSRPT_URIS: Final = 20  # addresses of a record; real ones have one
+REPORT_ATTEMPTS: Final = 5  # to deliver a report of ours; spec/reports-autotls.md section 3
+DMARC_REPORT_HOURS: Final = 48  # for which an evaluation waits to be reported
+TLS_REPORT_DAYS: Final = 2  # for which a TLS result waits to be reported
 RECEIVED_KEEP_S: Final = 400 * 24 * 3600.0  # for received reports: a year to compare with
 RECEIVED_BYTES: Final = 256 * MIB  # bytes of received reports of a kind, packed; the oldest go
 RECEIVED_PER_DAY: Final = 100  # reports of one sender about the same in a day; an hourly one has 24
@@ -200,6 +203,8 @@ DELIVERED_MESSAGES_DAY: Final = (10_000, 30_000, 90_000)
 DELIVERED_BYTES_MINUTE: Final = (1000 * MIB, 3000 * MIB, 9000 * MIB)
 DELIVERED_BYTES_DAY: Final = (3000 * MIB, 9000 * MIB, 27_000 * MIB)
 RATE_NETWORKS: Final = 50_000  # networks counted per window and size; about 15 MB a window at worst
+RATE_STATE_FILE: Final = 64 * MIB  # bytes of the file that keeps them over a restart
+RATE_STATE_S: Final = 60.0  # seconds between two of its saves
 
 # Configuration and control
 CONFIG_FILE: Final = 64 * MIB  # characters of a configuration file; 100,000 accounts fit
