@@ -216,9 +216,11 @@ RETRY_PAUSE: Final = 10  # seconds between two attempts at least
 CONFIG_REGEXP: Final = 1000  # characters of a regular expression
 REGEXP_DEPTH: Final = 50  # groups in groups
 REGEXP_REPEAT: Final = 1000  # times that something is repeated by number; as in RE2
-REGEXP_STATES: Final = 2000  # steps of an expression; real ones have under 100
+REGEXP_STATES: Final = 1000  # steps of an expression; real ones have under 100
 REGEXP_KEPT: Final = 5000  # steps between states kept for one; under 2 MB, real ones have under 500
-REGEXP_SUBJECT: Final = 4 * KIB  # characters of a text that are searched; 0.3 ms, at worst 1 s
+REGEXP_SUBJECT: Final = (
+    2 * KIB
+)  # characters of a text that are searched; 0.4 ms, with an expression built for it 3 s
 VERDICT_DAYS: Final = 30  # days a verdict is kept; default of verdicts.keep_days
 VERDICT_BYTES: Final = 64 * MIB  # bytes of verdicts of one account; about 50,000
 FILES_OPEN: Final = 65_536  # descriptors we ask for; Debian gives 1024, a few hundred clients
