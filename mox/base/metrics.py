@@ -39,6 +39,7 @@ AREAS: Final = (
     "inbound",
     "metrics",
     "queue",
+    "reports",
     "serve",
     "smtpserver",
     "store",
@@ -136,6 +137,14 @@ MTASTS_GETS: Final = _counter(
     " kept, since nothing newer could be had), error.",
     "result",
 )
+DNS_SECONDS: Final = _histogram(
+    "mox_dns_lookup_duration_seconds",
+    "Time to get an answer from the configured resolvers. result: ok, nxdomain, temporary, timeout.",
+    _SECONDS_L,
+    "pkg",
+    "type",
+    "result",
+)
 IPREV_LOOKUPS: Final = _counter(
     "mox_iprev_lookup_total",
     "Reverse names of clients looked up. status: pass, fail, temperror, permerror.",
@@ -229,6 +238,19 @@ TLS_SESSIONS: Final = _counter(
 LEARNING_LAG: Final = _gauge(
     "mox_store_learning_lag_changes",
     "Change sets of open accounts that the junk filters and reputations have not learnt yet.",
+)
+DMARC_REPORTS_QUEUED: Final = _counter(
+    "mox_dmarcdb_report_queued_total",
+    "DMARC reports of ours put into the queue, and messages that one is too large, by recipient.",
+)
+DMARC_REPORT_ERRORS: Final = _counter(
+    "mox_dmarcdb_report_error_total", "DMARC reports of ours that the queue did not take."
+)
+TLS_REPORTS_QUEUED: Final = _counter(
+    "mox_tlsrptsend_report_queued_total", "TLS reports of ours put into the queue, by recipient."
+)
+TLS_REPORT_ERRORS: Final = _counter(
+    "mox_tlsrptsend_report_error_total", "TLS reports of ours that the queue did not take."
 )
 LOG_LINES: Final = {
     level: _counter(f"mox_logging_level_{level}_total", f"Log lines written at level {level}.")

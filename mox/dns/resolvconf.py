@@ -1,6 +1,8 @@
 """The system's resolver settings.    resolv.conf(5)."""
 
 import ipaddress
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -15,6 +17,7 @@ class ResolverSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     servers: tuple[str, ...] = ("127.0.0.1",)  # addresses; resolv.conf(5): the default
     port: int = 53
+    ports: Mapping[str, int] = MappingProxyType({})  # of servers that have another one
     trust_ad: bool = False  # "options trust-ad"
 
     @property

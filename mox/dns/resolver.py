@@ -105,6 +105,7 @@ class DnsResolver(Lookups):
         stub = dns.asyncresolver.Resolver(configure=False)
         stub.nameservers = list(settings.servers)
         stub.port = settings.port
+        stub.nameserver_ports = dict(settings.ports)
         stub.timeout = try_timeout_s
         stub.lifetime = timeout_s
         stub.search = []

@@ -9,7 +9,7 @@ import unicodedata
 import msgspec
 
 from mox._speedups import LEADING_SPACE, NO_COLON, NO_NAME, TOO_LARGE, scan_header
-from mox.base.limits import HEADER_FIELDS, HEADER_PARSE, SMTP_FROM
+from mox.base.limits import HEADER_FIELDS, HEADER_PARSE, SMTP_FROM, SMTP_LOCALPART
 from mox.dns.name import BadName, Domain, parse_domain
 from mox.message import address as addresses
 from mox.message import messageid
@@ -92,7 +92,8 @@ class Heading:
         if not strict:
             self.author_problem = "no address in From"
             return
-        self.author = author_of(strict[0])
+        if len(strict[0].mailbox or b"") <= SMTP_LOCALPART:
+            self.author = author_of(strict[0])
         if self.author is None:
             self.author_problem = "bad address in From"
 

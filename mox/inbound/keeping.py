@@ -23,6 +23,12 @@ _VOTES = 50  # of an organisation that are looked at for one that is not junk
 class Keeper:
     """Over the store."""
 
+    __slots__ = ("_remembers",)
+
+    def __init__(self, *, remembers: bool = True) -> None:
+        """Input: remembers: verdicts are kept."""
+        self._remembers = remembers
+
     async def accept(
         self,
         account: Account,
@@ -74,6 +80,8 @@ class Keeper:
         error: Exception | None = None,
     ) -> None:
         """Keep the verdict.    Errors: StoreStopped, AccountMissing."""
+        if not self._remembers:
+            return
         aside = analysis.is_reject  # the client is told that it was accepted
         record = msgspec.structs.replace(
             analysis.verdict,

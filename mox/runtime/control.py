@@ -13,10 +13,12 @@ from mox.config.names import parse_address
 from mox.ctl import commands as ctl
 from mox.ctl.server import Call, Handlers, process_ids
 from mox.inbound.receive import Receiver
+from mox.reports.keeper import Reports
 from mox.runtime.accounts import Accounts
 from mox.runtime.aliascontrol import AliasControl
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.delivery import StoreDeliverer
+from mox.runtime.reportcontrol import ReportControl
 from mox.runtime.verdictcontrol import VerdictControl
 from mox.store.content import NewMessage
 from mox.store.shard import Shard
@@ -34,7 +36,10 @@ class Control:
         end_sessions: Callable[[str], Awaitable[None]],
         *,
         supervised: bool,
+        reports: Reports | None = None,
     ) -> None:
+        """Input  reports: None where none are received."""
+        self._reports = reports
         self._files = files
         self._shard = shard
         self._accounts = accounts
@@ -67,6 +72,8 @@ class Control:
         on(ctl.DOMAIN_ENABLE, self._on_domain_enable)
         AliasControl(self._files).add_to(table)
         VerdictControl(self._files, self._accounts).add_to(table)
+        if self._reports is not None:
+            ReportControl(self._reports).add_to(table)
         return table
 
     async def _on_stop(self, _: ctl.Nothing, __: Call) -> ctl.Stopping:

@@ -19,6 +19,7 @@ from mox.inbound.recipients import ConfigDirectory
 from mox.runtime.accounts import Accounts
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.delivery import StoreDeliverer
+from mox.runtime.judging import Judges
 from mox.runtime.listeners import Place
 from mox.runtime.tls import CertificateFiles, CertificateUnusable, ServerTLS
 from mox.sasl.mechanism import Verify
@@ -47,6 +48,7 @@ class Shared(Struct, frozen=True, kw_only=True):
     delays: bool
     special_localparts: bool
     strict_names: bool
+    judges: Judges | None  # None: nobody is judged, and no name is looked up
 
 
 class ImapUsers:
@@ -232,9 +234,12 @@ class Services:
         submission = place.service != "smtp"
         plain_login = place.service == "submission" and listener.submission.no_require_starttls
         offered = None if place.service == "smtp" and listener.smtp.no_starttls else tls
+        judges = None if submission else shared.judges
+        hostname = self._hostname(listener)
+        first_time_s = listener.smtp.first_time_sender_delay.seconds
         server = SmtpServer(
             smtp.SmtpService(
-                hostname=self._hostname(listener),
+                hostname=hostname,
                 submission=submission,
                 clock=shared.clock,
                 directory=ConfigDirectory(self._files.live),
@@ -254,7 +259,13 @@ class Services:
                     not plain_login if submission else listener.smtp.require_starttls
                 ),
                 max_size=listener.smtp_max_message_size,
-                delays=smtp.Delays() if shared.delays else smtp.NO_DELAYS,
+                delays=(
+                    smtp.Delays(first_time_sender_s=first_time_s)
+                    if shared.delays
+                    else smtp.NO_DELAYS
+                ),
+                judging=None if judges is None else judges.of_listener(listener, hostname),
+                resolver=None if judges is None else judges.resolver,
                 special_localparts=shared.special_localparts,
             )
         )

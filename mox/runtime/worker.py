@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from mox.base.version import mox_version
 from mox.config.live import Config
 from mox.ctl.server import ControlServer
 from mox.imapserver.derive import derive
+from mox.reports.keeper import open_reports
 from mox.runtime.accounts import Accounts
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.control import Control
@@ -43,10 +45,12 @@ from mox.runtime.installation import (
     read_or_make,
     read_or_make_trace_ids,
 )
+from mox.runtime.judging import Judges
 from mox.runtime.listeners import Bound, bind_places, places
 from mox.runtime.metricshttp import MetricsServer
 from mox.runtime.services import Services, Shared
 from mox.runtime.sockets import listen
+from mox.store.serverdata import open_server_data
 from mox.store.shard import Shard, open_shard
 
 log = get_logger("worker")
@@ -57,6 +61,7 @@ SWITCH_INTERVAL_S = 0.0005
 CONFIG_POLL_S = 1.0  # spec/config.md section 10
 LOCAL_LIMITS = (1 << 30, 1 << 30, 1 << 30)
 SHARD_FOLDER = Path("shards") / "0"
+SERVER_FOLDER = Path("server")
 
 
 def _no_file(_name: str) -> Path | None:
@@ -112,20 +117,22 @@ class Worker:
         data = self._files.data_dir
         await asyncio.to_thread(_make_folder, data)
         # On the loop: its tasks belong there, and nothing else runs yet.
-        shard = open_shard(data / SHARD_FOLDER, derive)
-        try:
-            await self._serve(shard, data)
-        finally:
-            await shard.close()
+        async with AsyncExitStack() as open_things:
+            shard = open_shard(data / SHARD_FOLDER, derive)
+            open_things.push_async_callback(shard.close)
+            await self._serve(shard, data, open_things)
         log.info("worker.stopped")
         return 0
 
-    async def _serve(self, shard: Shard, data: Path) -> None:
+    async def _serve(self, shard: Shard, data: Path, open_things: AsyncExitStack) -> None:
         accounts = Accounts(shard, self._files.live)
         for name, password in self._options.new_accounts.items():
             if not await accounts.has_password(name):
                 await accounts.set_password(name, password)
-        shared = await self._shared(shard, accounts, data)
+        judges = None
+        if not self._options.local:
+            judges = await self._judges(shard, accounts, data, open_things)
+        shared = await self._shared(shard, accounts, data, judges)
         services = Services(shared, self._files, self._options.handed_file)
         metrics_server = MetricsServer()
         handlers = Control(
@@ -135,6 +142,7 @@ class Worker:
             self._stop.set,
             services.end_account,
             supervised=self._options.supervised,
+            reports=None if judges is None else judges.reports,
         ).handlers()
         control = ControlServer(data, handlers)
         polling = asyncio.create_task(self._poll_files(services), name="config")
@@ -161,7 +169,25 @@ class Worker:
             await metrics_server.stop()
             accounts.close()
 
-    async def _shared(self, shard: Shard, accounts: Accounts, data: Path) -> Shared:
+    async def _judges(
+        self, shard: Shard, accounts: Accounts, data: Path, open_things: AsyncExitStack
+    ) -> Judges:
+        """Who judges mail; closed with the worker.    Errors: MoxError."""
+        server_data = open_server_data(data / SERVER_FOLDER)
+        open_things.push_async_callback(server_data.close)
+        reports = await open_reports(server_data)
+        open_things.push_async_callback(reports.close)
+        try:
+            judges = Judges(self._files.live, accounts, shard, SystemClock(), reports)
+        except OSError as error:
+            text = f"cannot read the resolvers of this system: {error.strerror}"
+            raise Unavailable(text, cause=error) from error
+        open_things.push_async_callback(judges.close)
+        return judges
+
+    async def _shared(
+        self, shard: Shard, accounts: Accounts, data: Path, judges: Judges | None
+    ) -> Shared:
         clock = SystemClock()
         trace_ids = await asyncio.to_thread(read_or_make_trace_ids, data)
         secret = await asyncio.to_thread(read_or_make, data / SERVER_SECRET_FILE, 32)
@@ -183,6 +209,7 @@ class Worker:
             delays=self._options.delays,
             special_localparts=self._options.special_localparts,
             strict_names=not self._options.local,
+            judges=judges,
         )
 
     def _limit(self, limits: Limits) -> Limits:

@@ -195,7 +195,7 @@ def test_a_stranger_cannot_write_our_log(serve: Serve) -> None:
         client.command(b"DATA", 354)
         client.send(b"Subject: " + secret + b" \x1b[2J\r\nTo: x\n event=forged\r\n\r\n.\r\n")
         assert client.read_reply().code == 250
-    serve.wait_for_log("event=smtp.delivered .*alice")
+    serve.wait_for_log("event=delivery.accepted .*alice")
     log = serve.log.read_bytes()
     assert secret not in log
     assert base64.b64encode(secret)[:12] not in log

@@ -20,6 +20,7 @@ import mox
 from mox.base.clock import SystemClock
 from mox.runtime.certificate import make_self_signed
 from support.imapclient import ImapClient
+from support.localnames import local_names
 from support.ports import HOST
 from support.servers import PORTS, Server, tls_context
 from support.smtpclient import SmtpClient
@@ -33,6 +34,8 @@ user = "{user}"
 [postmaster]
 account = "alice"
 mailbox = "Postmaster"
+[dns]
+resolvers = ["{resolver}"]
 [listeners.main]
 ips = ["127.0.0.1"]
 [listeners.main.tls]
@@ -42,6 +45,7 @@ key_file = "../tls/key.pem"
 [listeners.main.smtp]
 enabled = true
 port = {smtp}
+first_time_sender_delay = "0s"
 [listeners.main.submission]
 enabled = true
 port = {submission}
@@ -126,7 +130,9 @@ class Serve(Server):
         for name in ("config", "tls"):
             (folder / name).mkdir(parents=True)
         ports = {service: self.port(service) for service in PORTS}
-        static = STATIC.format(user=user, metrics=METRICS + self.offset, **ports)
+        static = STATIC.format(
+            user=user, metrics=METRICS + self.offset, resolver=local_names(), **ports
+        )
         (self.config / "mox.toml").write_text(static)
         self.domains.write_text(DOMAINS)
         self.renew_certificate()
