@@ -21,8 +21,8 @@ log = get_logger("supervisor")
 FOLDER_MODE = 0o750
 FILE_MODE = 0o640
 DATA_NAMES = frozenset(
-    ("FORMAT", "accounts", "ctl", "queue", "receivedid.key", "server", "server.key", "shards")
-    + ("tls", "tmp", "lost+found")
+    ("FORMAT", "accounts", "ctl", "lmtp", "queue", "rates.json", "receivedid.key", "server")
+    + ("server.key", "shards", "tls", "tmp", "lost+found")
 )
 CONFIG_NAMES = frozenset(("mox.toml", "domains.toml", "adminpasswd", "dkim", "hostkeys", "tls"))
 
@@ -52,6 +52,16 @@ def find_user(name: str) -> User:
         raise Refused("user in mox.toml must not be root: the server never runs as root")
     groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
     return User(name=name, uid=entry.pw_uid, gid=entry.pw_gid, groups=groups)
+
+
+def find_uid(name: str) -> int:
+    """The number of a system user, given by name or number.    Errors: Refused."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError as error:
+        if name.isascii() and name.isdigit() and int(name) < (1 << 32) - 1:
+            return int(name)
+        raise Refused(f"user {name} of lmtp.users does not exist", cause=error) from error
 
 
 def give_data(folder: Path, user: User) -> None:

@@ -4,23 +4,31 @@ Binding and listening are two steps: nobody is answered before everything is bou
 """
 
 import errno
+import os
+import secrets
 import socket
+import stat
 from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 
 from msgspec import Struct
 
 from mox.base.errors import Unavailable
 from mox.base.limits import LISTEN_BACKLOG
+from mox.ctl.place import new_socket, socket_address
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
-    """An address and port to listen on.    Port 0: any free one."""
+    """An address and port to listen on, or the path of a Unix socket.    Port 0: any free one."""
 
-    ip: str
-    port: int
+    ip: str = ""
+    port: int = 0
+    path: str = ""
 
     def __str__(self) -> str:
+        if self.path:
+            return self.path
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
 
@@ -31,7 +39,9 @@ class BindFailed(Unavailable):
 
 
 def bind(endpoint: Endpoint) -> socket.socket:
-    """A bound TCP socket that does not listen yet.    Errors: BindFailed."""
+    """A bound socket that does not listen yet.    Errors: BindFailed."""
+    if endpoint.path:
+        return _bind_path(Path(endpoint.path))
     address = ip_address(endpoint.ip)
     is_v6 = isinstance(address, IPv6Address)
     try:
@@ -68,6 +78,45 @@ def bind_all(endpoints: Sequence[Endpoint]) -> list[socket.socket]:
     return bound
 
 
+def _bind_path(path: Path) -> socket.socket:
+    """A Unix socket; one that a server left behind is replaced, a living one is not.
+
+    Everybody may connect to the file.  The folder, and whoever accepts, decide who may speak.
+    """
+    _check_free(path)
+    # Under another name first: it is never there without its mode.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    made = new_socket()
+    try:
+        made.setblocking(False)
+        with socket_address(temporary) as address:
+            made.bind(address)
+        temporary.chmod(0o666)
+        temporary.replace(path)
+    except OSError as error:
+        made.close()
+        temporary.unlink(missing_ok=True)
+        raise BindFailed(_say(Endpoint(path=str(path)), error), cause=error) from error
+    return made
+
+
+def _check_free(path: Path) -> None:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return  # what is wrong with the folder, bind says
+    if not stat.S_ISSOCK(mode):
+        raise BindFailed(f"{path} is there and is no socket; choose another path for lmtp")
+    with new_socket() as probe, socket_address(path) as address:
+        probe.setblocking(False)
+        try:
+            probe.connect(address)
+        except OSError as error:
+            if error.errno != errno.EAGAIN:  # its queue is full: somebody is there
+                return
+    raise BindFailed(f"{path} is in use; stop the program that listens there or choose another")
+
+
 def listen(bound: Sequence[socket.socket]) -> None:
     """Let connections come.    Errors: BindFailed."""
     for one in bound:
@@ -80,10 +129,14 @@ def listen(bound: Sequence[socket.socket]) -> None:
 def endpoint_of(bound: socket.socket) -> Endpoint:
     """Where a socket is bound; tells the port that the kernel chose."""
     name = bound.getsockname()
+    if bound.family == socket.AF_UNIX:
+        return Endpoint(path=os.fsdecode(name))
     return Endpoint(ip=name[0], port=name[1])
 
 
 def _say(endpoint: Endpoint, error: OSError) -> str:
+    if endpoint.path:
+        return f"cannot listen on {endpoint.path}: {error.strerror or error}"
     port, ip = endpoint.port, endpoint.ip
     match error.errno:
         case errno.EADDRINUSE:

@@ -37,7 +37,7 @@ def supervise(files: ConfigFiles) -> int:
         raise Refused(f"{VARIABLE} is set: mox serve was called by its own worker")
     static = files.live.config.static
     user = find_user(static.user) if os.geteuid() == 0 else None
-    bound = bind_places(places(static.listeners))
+    bound = bind_places(places(static.listeners, files.relative))
     certificates: dict[str, Copy] = {}
     if user is not None:
         named = {

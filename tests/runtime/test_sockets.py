@@ -1,9 +1,11 @@
 """Ports: had, or a sentence that says what to do."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
+from mox.ctl.place import socket_address
 from mox.runtime.sockets import BindFailed, Endpoint, bind, bind_all, endpoint_of, listen
 
 LOOPBACK = Endpoint(ip="127.0.0.1", port=0)
@@ -73,3 +75,35 @@ def test_ipv6_is_apart_from_ipv4() -> None:
             listen([v6, v4])
             assert str(endpoint_of(v6)) == f"[::]:{port}"
             assert str(endpoint_of(v4)) == f"0.0.0.0:{port}"
+
+
+@pytest.mark.parametrize("folder", ["short", "l" * 120])
+def test_a_unix_socket(tmp_path: Path, folder: str) -> None:
+    path = tmp_path / folder / "lmtp"
+    path.parent.mkdir()
+    endpoint = Endpoint(path=str(path))
+    with bind(endpoint) as bound:
+        assert str(endpoint) == str(path)
+        assert path.stat().st_mode & 0o777 == 0o666
+        assert list(path.parent.iterdir()) == [path]
+        listen([bound])
+        with pytest.raises(BindFailed, match="is in use; stop the program"):
+            bind(endpoint)
+    # What a server left behind is replaced.
+    with bind(endpoint) as again:
+        listen([again])
+        with socket.socket(socket.AF_UNIX) as client, socket_address(path) as address:
+            client.connect(address)
+
+
+def test_a_file_is_no_socket_to_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(BindFailed, match="is there and is no socket"):
+        bind(Endpoint(path=str(tmp_path / "file")))
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "lmtp"
+    with pytest.raises(BindFailed, match=f"cannot listen on {path}: No such file"):
+        bind(Endpoint(path=str(path)))
