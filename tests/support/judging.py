@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from mox.base.clock import FrozenClock
+from mox.base.flags import JUNK, NOTJUNK
 from mox.base.log import get_logger
 from mox.config.live import AliasTarget, Live, Target
 from mox.config.load import load
@@ -29,7 +31,7 @@ from mox.inbound.trace import Arrival
 from mox.inbound.verdict import Verdict, decode
 from mox.junk.memory import MemoryCounts, MemoryVotes
 from mox.junk.model import Count, Counts
-from mox.junk.reputation import History, Sender
+from mox.junk.reputation import DAY_MS, History, Sender
 from mox.mailauth.dnsbl import HealthBook
 from mox.mailauth.publicsuffix import listed
 from mox.runtime.accounts import Accounts
@@ -38,10 +40,15 @@ from mox.smtp.command import Hello
 from mox.smtpserver.errors import reply_to
 from mox.store import verdicts
 from mox.store.account import Account
+from mox.store.content import NewMessage
 from mox.store.engine.base import Family
 from mox.store.errors import DataDamaged
+from mox.store.flags import How, change_flags
 from mox.store.layout import keys, rows
 from mox.store.layout.rows import Facts
+from mox.store.mailbox import Mailbox
+from mox.store.mailboxes import ensure
+from mox.store.messages import append, copy
 from mox.store.rates import Limits, Rates
 from mox.store.reading import content as read_content
 from mox.store.shard import memory_shard
@@ -304,7 +311,7 @@ class Court:
         try:
             columns = await box.load()
             found = []
-            for slot in columns.visible_slots(len(columns), owner.record.modseq):
+            for slot in await self._slots(owner, box):
                 file = columns.file(slot)
                 buffer = await read_content(owner, file)
                 assert buffer is not None
@@ -315,6 +322,69 @@ class Court:
             return found
         finally:
             view.close()
+
+    async def remember(
+        self,
+        sender: Sender,
+        *,
+        junk: bool | None,
+        days_ago: float = 1.0,
+        mailbox: str = "Inbox",
+        account: str = "me",
+    ) -> None:
+        """An earlier message of a sender, marked; None: it is not."""
+        owner = await self.accounts.account(account)
+        flags = {True: JUNK, False: NOTJUNK, None: 0}[junk]
+        earlier = NewMessage(
+            content=b"Subject: earlier\r\n\r\nearlier\r\n",
+            flags=flags,
+            received_ms=self.clock.now_ms() - round(days_ago * DAY_MS),
+            facts=Facts(sender=sender),
+        )
+        await append(owner, await ensure(owner, mailbox), [earlier])
+
+    async def wrote(self, address: str, *, days_ago: float = 1.0, account: str = "me") -> None:
+        """The account sent a message, which is in its Sent mailbox."""
+        owner = await self.accounts.account(account)
+        sent = NewMessage(
+            content=f"From: me@example.org\r\nTo: {address}\r\n\r\nhello\r\n".encode(),
+            received_ms=self.clock.now_ms() - round(days_ago * DAY_MS),
+        )
+        await append(owner, owner.by_name["Sent"], [sent])
+
+    async def mark(
+        self, index: int, *, junk: bool, mailbox: str = "Inbox", account: str = "me"
+    ) -> None:
+        """The user marks a message, by its place in the mailbox."""
+        owner = await self.accounts.account(account)
+        box = owner.by_name[mailbox]
+        view = await owner.open_view(box, read_only=False)
+        try:
+            slots = await self._slots(owner, box)
+            flag = JUNK if junk else NOTJUNK
+            done = change_flags(owner, box, slots[index:][:1], How.REPLACE, flag, ())
+            await owner.committer.synced(done.ticket)
+        finally:
+            view.close()
+
+    async def move(self, source: str, index: int, target: str, account: str = "me") -> None:
+        """The user moves a message."""
+        owner = await self.accounts.account(account)
+        box = owner.by_name[source]
+        view = await owner.open_view(box, read_only=False)
+        try:
+            slots = await self._slots(owner, box)
+            await copy(owner, box, slots[index:][:1], owner.by_name[target], move=True)
+        finally:
+            view.close()
+
+    async def _slots(self, owner: Account, box: Mailbox) -> array[int]:
+        columns = await box.load()
+        return columns.visible_slots(len(columns), owner.record.modseq)
+
+    async def learnt(self, account: str = "me") -> None:
+        """Everything that happened is known to the learner."""
+        await self.shard.learner.caught_up(await self.accounts.account(account))
 
     async def verdicts(self, account: str = "me") -> list[Verdict]:
         """All that were kept, newest first."""
