@@ -11,7 +11,7 @@ _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.
 
 
 def read_authorities(static: StaticConfig, relative: Callable[[str], Path]) -> bytes:
-    """Certificates, PEM.    Blocks.    Errors: Unavailable when a configured file cannot be read."""
+    """Certificates, PEM.    Blocks.    Errors: Unavailable for a configured file without any."""
     ca = static.tls.ca
     pieces = []
     if ca is None or ca.additional_to_system:
@@ -19,10 +19,14 @@ def read_authorities(static: StaticConfig, relative: Callable[[str], Path]) -> b
     for name in ca.cert_files if ca is not None else ():
         path = relative(name)
         try:
-            pieces.append(path.read_bytes())
+            piece = path.read_bytes()
         except OSError as error:
             text = f"cannot read the certificates of authorities {path}: {error.strerror}"
             raise Unavailable(text, cause=error) from error
+        # Without any, the system's would be trusted instead.
+        if b"-----BEGIN CERTIFICATE-----" not in piece:
+            raise Unavailable(f"there is no certificate in PEM in {path}")
+        pieces.append(piece)
     return b"\n".join(pieces)
 
 

@@ -14,10 +14,12 @@ from mox.ctl import commands as ctl
 from mox.ctl.server import Call, Handlers, process_ids
 from mox.inbound.receive import Receiver
 from mox.reports.keeper import Reports
+from mox.runtime import domainkeys
 from mox.runtime.accounts import Accounts
 from mox.runtime.aliascontrol import AliasControl
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.delivery import StoreDeliverer
+from mox.runtime.outgoing import OutgoingMail
 from mox.runtime.reportcontrol import ReportControl
 from mox.runtime.verdictcontrol import VerdictControl
 from mox.store.content import NewMessage
@@ -37,9 +39,11 @@ class Control:
         *,
         supervised: bool,
         reports: Reports | None = None,
+        outgoing: OutgoingMail | None = None,
     ) -> None:
         """Input  reports: None where none are received."""
         self._reports = reports
+        self._outgoing = outgoing
         self._files = files
         self._shard = shard
         self._accounts = accounts
@@ -184,20 +188,12 @@ class Control:
     async def _on_domain_add(self, wanted: ctl.DomainAdd, _: Call) -> ctl.Nothing:
         if wanted.account not in self._files.live.config.domains.accounts:
             await self._refuse_leftovers(wanted.account)
-        await self._files.edit(
-            partial(
-                change.add_domain,
-                domain=wanted.domain,
-                account=wanted.account,
-                localpart=wanted.localpart,
-                disabled=wanted.disabled,
-            )
-        )
+        await domainkeys.add_domain(self._files, wanted, now_ms=self._shard.clock.now_ms())
         await self._accounts.account(wanted.account)
         return ctl.Nothing()
 
     async def _on_domain_rm(self, wanted: ctl.DomainName, _: Call) -> ctl.Nothing:
-        await self._files.edit(partial(change.remove_domain, domain=wanted.domain))
+        await domainkeys.remove_domain(self._files, wanted.domain)
         return ctl.Nothing()
 
     async def _on_domain_disable(self, wanted: ctl.DomainName, _: Call) -> ctl.Nothing:

@@ -73,16 +73,17 @@ class Judges:
         shard: Shard,
         clock: Clock,
         reports: Reports,
+        resolver: Resolver,
         *,
         bouncer: Bouncer | None = None,
     ) -> None:
-        """Errors: OSError when the system's resolvers cannot be read."""
+        """Input  bouncer: None: a message that some cannot get is refused to all."""
         static = live.config.static
         shard.tidier.verdict_days = static.verdicts.keep_days
         shard.tidier.verdict_bytes = static.verdicts.keep_bytes
         self.reports = reports
         self._clock = clock
-        self._resolver = make_resolver(static.dns, clock)
+        self._resolver = resolver
         self._health = HealthBook()
         self._desk = Desk(
             accounts=accounts,
@@ -112,7 +113,3 @@ class Judges:
             health=self._health,
         )
         return Judging(asking, self._desk)
-
-    async def close(self) -> None:
-        """End the look-ups under way."""
-        await self._resolver.close()

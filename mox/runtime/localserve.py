@@ -78,7 +78,8 @@ domain = "localhost"
 LOCALPARTS = """\
 A recipient rcptto-CODE@..., a sender mailfrom-CODE@... or any other recipient ...-CODE@...
 gets that error at RCPT TO, MAIL FROM or after DATA; besides codes 400 to 599 there are the words
-temperror, permerror and timeout.
+temperror, permerror and timeout. A recipient queue-CODE@... of a submission gets it when the queue
+delivers.
 """
 
 

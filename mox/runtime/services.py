@@ -1,6 +1,7 @@
 """IMAP and SMTP servers of the listeners, with what they share."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +13,17 @@ from mox.base.limits import LISTEN_BACKLOG, TLS_HANDSHAKE_TIMEOUT
 from mox.base.log import get_logger
 from mox.base.ratelimit import OpenCounter, RateLimiter
 from mox.config.live import Config
-from mox.config.static import KeyCert, Listener
+from mox.config.static import KeyCert, Listener, LMTPService
 from mox.imapserver import service as imap
 from mox.imapserver.server import ImapServer
 from mox.inbound.recipients import ConfigDirectory
+from mox.outbound.submit import Submitter
 from mox.runtime.accounts import Accounts
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.delivery import StoreDeliverer
 from mox.runtime.judging import Judges
 from mox.runtime.listeners import Place
+from mox.runtime.rights import find_uid
 from mox.runtime.tls import CertificateFiles, CertificateUnusable, ServerTLS
 from mox.sasl.mechanism import Verify
 from mox.smtp.address import parse_domain
@@ -49,6 +52,7 @@ class Shared(Struct, frozen=True, kw_only=True):
     special_localparts: bool
     strict_names: bool
     judges: Judges | None  # None: nobody is judged, and no name is looked up
+    submitter: Submitter  # of mail of users
 
 
 class ImapUsers:
@@ -78,6 +82,14 @@ class ImapUsers:
     async def verify(self, step: Verify) -> bool:
         """Check a password."""
         return await self._accounts.verify(step)
+
+
+def lmtp_peers(service: LMTPService) -> frozenset[int] | None:
+    """Whose programs may connect to the socket; None where there is none.    Errors: Refused."""
+    if not service.socket:
+        return None
+    users = {find_uid(name) for name in service.users} or {os.geteuid()}
+    return frozenset({0, *users})
 
 
 class Services:
@@ -111,7 +123,15 @@ class Services:
             else self._smtp_protocol(place, listener, tls, implicit=implicit)
         )
         encrypted = implicit and tls is not None
-        server = await asyncio.get_running_loop().create_server(
+        loop = asyncio.get_running_loop()
+        if bound.family == socket.AF_UNIX:
+            self._listening.append(
+                await loop.create_unix_server(
+                    factory, sock=bound, backlog=LISTEN_BACKLOG, start_serving=False
+                )
+            )
+            return
+        server = await loop.create_server(
             factory,
             sock=bound,
             ssl=tls.context if encrypted and tls is not None else None,
@@ -158,7 +178,7 @@ class Services:
             task.add_done_callback(self._ending.discard)
 
     async def _server_tls(self, place: Place, listener: Listener) -> ServerTLS | None:
-        if listener.tls is None or not listener.tls.key_certs:
+        if listener.tls is None or not listener.tls.key_certs or place.service == "lmtp":
             return None
         incoming = place.service == "smtp"
         key = place.listener, incoming
@@ -231,16 +251,19 @@ class Services:
         self, place: Place, listener: Listener, tls: ServerTLS | None, *, implicit: bool
     ) -> Callable[[], asyncio.BaseProtocol]:
         shared = self._shared
-        submission = place.service != "smtp"
+        lmtp = place.service == "lmtp"
+        submission = place.service not in {"smtp", "lmtp"}
         plain_login = place.service == "submission" and listener.submission.no_require_starttls
         offered = None if place.service == "smtp" and listener.smtp.no_starttls else tls
-        judges = None if submission else shared.judges
+        judges = None if submission or (lmtp and listener.lmtp.trusted) else shared.judges
         hostname = self._hostname(listener)
         first_time_s = listener.smtp.first_time_sender_delay.seconds
         server = SmtpServer(
             smtp.SmtpService(
                 hostname=hostname,
                 submission=submission,
+                lmtp=lmtp,
+                peers=lmtp_peers(listener.lmtp) if lmtp else None,
                 clock=shared.clock,
                 directory=ConfigDirectory(self._files.live),
                 deliverer=StoreDeliverer(shared.accounts),
@@ -256,8 +279,9 @@ class Services:
                 tls=offered,
                 tls_required_auth=submission and not plain_login,
                 tls_required_mail=(
-                    not plain_login if submission else listener.smtp.require_starttls
+                    not plain_login if submission else listener.smtp.require_starttls and not lmtp
                 ),
+                requiretls=submission or not listener.smtp.no_require_tls,
                 max_size=listener.smtp_max_message_size,
                 delays=(
                     smtp.Delays(first_time_sender_s=first_time_s)
@@ -266,6 +290,7 @@ class Services:
                 ),
                 judging=None if judges is None else judges.of_listener(listener, hostname),
                 resolver=None if judges is None else judges.resolver,
+                submitter=shared.submitter if submission else None,
                 special_localparts=shared.special_localparts,
             )
         )

@@ -45,9 +45,10 @@ from mox.runtime.installation import (
     read_or_make,
     read_or_make_trace_ids,
 )
-from mox.runtime.judging import Judges
+from mox.runtime.judging import Judges, make_resolver
 from mox.runtime.listeners import Bound, bind_places, places
 from mox.runtime.metricshttp import MetricsServer
+from mox.runtime.outgoing import OutgoingMail, Outside, open_fetcher, open_outgoing
 from mox.runtime.services import Services, Shared
 from mox.runtime.sockets import listen
 from mox.store.serverdata import open_server_data
@@ -129,10 +130,29 @@ class Worker:
         for name, password in self._options.new_accounts.items():
             if not await accounts.has_password(name):
                 await accounts.set_password(name, password)
+        outside = None if self._options.local else await self._outside(data, open_things)
+        outgoing = await open_outgoing(
+            self._files,
+            shard,
+            accounts,
+            data,
+            SystemClock(),
+            outside=outside,
+            only_host=self._own_place() if self._options.local else None,
+        )
+        open_things.push_async_callback(outgoing.close)
         judges = None
-        if not self._options.local:
-            judges = await self._judges(shard, accounts, data, open_things)
-        shared = await self._shared(shard, accounts, data, judges)
+        if outside is not None:
+            judges = Judges(
+                self._files.live,
+                accounts,
+                shard,
+                SystemClock(),
+                outside.reports,
+                outside.resolver,
+                bouncer=outgoing.returning,
+            )
+        shared = await self._shared(shard, accounts, data, judges, outgoing)
         services = Services(shared, self._files, self._options.handed_file)
         metrics_server = MetricsServer()
         handlers = Control(
@@ -142,7 +162,8 @@ class Worker:
             self._stop.set,
             services.end_account,
             supervised=self._options.supervised,
-            reports=None if judges is None else judges.reports,
+            reports=None if outside is None else outside.reports,
+            outgoing=outgoing,
         ).handlers()
         control = ControlServer(data, handlers)
         polling = asyncio.create_task(self._poll_files(services), name="config")
@@ -156,6 +177,7 @@ class Worker:
                 [bound for place, bound in self._bound if place.service == "metrics"]
             )
             await services.serve()
+            outgoing.start(None if outside is None else outside.policies)
             # Last, so that a second server that cannot start leaves the first one's socket alone.
             await control.start()
             self._announce()
@@ -169,24 +191,33 @@ class Worker:
             await metrics_server.stop()
             accounts.close()
 
-    async def _judges(
-        self, shard: Shard, accounts: Accounts, data: Path, open_things: AsyncExitStack
-    ) -> Judges:
-        """Who judges mail; closed with the worker.    Errors: MoxError."""
+    async def _outside(self, data: Path, open_things: AsyncExitStack) -> Outside:
+        """What leads beyond this machine; closed with the worker.    Errors: MoxError."""
         server_data = open_server_data(data / SERVER_FOLDER)
         open_things.push_async_callback(server_data.close)
         reports = await open_reports(server_data)
         open_things.push_async_callback(reports.close)
         try:
-            judges = Judges(self._files.live, accounts, shard, SystemClock(), reports)
+            resolver = make_resolver(self._files.live.config.static.dns, SystemClock())
         except OSError as error:
             text = f"cannot read the resolvers of this system: {error.strerror}"
             raise Unavailable(text, cause=error) from error
-        open_things.push_async_callback(judges.close)
-        return judges
+        open_things.push_async_callback(resolver.close)
+        fetcher = await open_fetcher(self._files, resolver)
+        return Outside(resolver, server_data, reports, fetcher)
+
+    def _own_place(self) -> tuple[str, int]:
+        """Where localserve delivers what it queued: to itself."""
+        listener = next(iter(self._files.live.config.static.listeners.values()))
+        return listener.ips[0], listener.smtp.port
 
     async def _shared(
-        self, shard: Shard, accounts: Accounts, data: Path, judges: Judges | None
+        self,
+        shard: Shard,
+        accounts: Accounts,
+        data: Path,
+        judges: Judges | None,
+        outgoing: OutgoingMail,
     ) -> Shared:
         clock = SystemClock()
         trace_ids = await asyncio.to_thread(read_or_make_trace_ids, data)
@@ -210,6 +241,7 @@ class Worker:
             special_localparts=self._options.special_localparts,
             strict_names=not self._options.local,
             judges=judges,
+            submitter=outgoing.submitter,
         )
 
     def _limit(self, limits: Limits) -> Limits:

@@ -376,7 +376,7 @@ class Dialogue:
             raise mail
         if final is None or all(one.error is not None for one in results):
             return results
-        return self._ended(results, final, "BDAT")
+        return self._ended(results, final, "end of data")
 
     async def _in_turn(
         self, envelope: Envelope, recipients: Sequence[Recipient], content: Content
@@ -441,7 +441,7 @@ class Dialogue:
                         CLIENT_TIMEOUT_DATA_END if last else CLIENT_TIMEOUT_BLOCK
                     )
                     if last:
-                        return self._ended(results, reply, "BDAT")
+                        return self._ended(results, reply, "end of data")
                     if reply.code != 250:
                         # RFC 3030 §2: the transaction is to be reset.
                         return _judged(results, reply, "BDAT")

@@ -4,6 +4,8 @@ Every chain is judged, enforced or not, since TLS reports tell of what would hav
 Source  RFC 8461 §4.1, RFC 5280, RFC 6125; results of RFC 8460 §4.3.
 """
 
+import re
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,9 +13,12 @@ from enum import StrEnum
 import msgspec
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 
 from mox.base.limits import CHAIN_CERTIFICATES
+
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]++-----END CERTIFICATE-----")
 
 
 class Problem(StrEnum):
@@ -44,8 +49,16 @@ class Authorities:
 
     @classmethod
     def from_pem(cls, pem: bytes) -> "Authorities":
-        """Of a file of certificates.    Errors: ValueError."""
-        return cls(x509.load_pem_x509_certificates(pem) if pem.strip() else [])
+        """Of a file of certificates; those that break the rules of RFC 5280 are left out."""
+        found = []
+        # The library warns of them, and will refuse them some day.
+        with warnings.catch_warnings(category=CryptographyDeprecationWarning, action="error"):
+            for block in _PEM.findall(pem):
+                try:
+                    found.append(x509.load_pem_x509_certificate(block))
+                except (ValueError, CryptographyDeprecationWarning):
+                    continue
+        return cls(found)
 
     def verify(self, chain: Sequence[bytes], name: str, *, now_s: float) -> Verdict:
         """Judge a chain, DER, the server's own first, for a host name."""

@@ -84,12 +84,14 @@ class Place:
 
     async def open(self) -> Judges:
         reports = await open_reports(self.data)
-        self.judges = Judges(self.live, self.accounts, self.shard, SystemClock(), reports)
+        clock = SystemClock()
+        self.resolver = make_resolver(self.live.config.static.dns, clock)
+        self.judges = Judges(self.live, self.accounts, self.shard, clock, reports, self.resolver)
         return self.judges
 
     async def close(self) -> None:
         if self.judges is not None:
-            await self.judges.close()
+            await self.resolver.close()
             await self.judges.reports.close()
         await self.data.close()
         self.accounts.close()
