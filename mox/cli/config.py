@@ -1,12 +1,19 @@
 """``mox config``: check and describe the configuration; change it through the running server."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from mox.base.errors import MoxError
 from mox.cli.group import LazyGroup, print_error
 from mox.cli.setting import config_path, connect, json_option, print_json
+from mox.config.toml import format_key
 from mox.ctl import commands
 from mox.ctl.commands import Nothing
+
+if TYPE_CHECKING:
+    from mox.runtime.configfiles import ConfigFiles
 
 config = LazyGroup(
     name="config",
@@ -28,11 +35,20 @@ config = LazyGroup(
 def test(ctx: click.Context) -> int:
     """Check both configuration files, and the certificates and keys they name."""
     from mox.runtime.configfiles import ConfigFiles
-    from mox.runtime.tls import CertificateFiles, ServerTLS
 
     files = ConfigFiles(config_path(ctx))
+    problems = [*_certificates(files), *_authorities(files), *_dkim_keys(files)]
+    for problem in problems:
+        print_error(problem)
+    if not problems:
+        click.echo("config OK")
+    return 1 if problems else 0
+
+
+def _certificates(files: "ConfigFiles") -> Iterator[str]:
+    from mox.runtime.tls import CertificateFiles, ServerTLS
+
     static = files.live.config.static
-    good = True
     for name, listener in static.listeners.items():
         tls = listener.tls
         if tls is None:
@@ -48,11 +64,36 @@ def test(ctx: click.Context) -> int:
             try:
                 ServerTLS([pair], hostname=hostname, min_version=tls.min_version, strict_names=True)
             except MoxError as error:
-                good = False
-                print_error(f"{files.path}: listeners.{name}.tls: {error.public}")
-    if good:
-        click.echo("config OK")
-    return 0 if good else 1
+                yield f"{files.path}: listeners.{name}.tls: {error.public}"
+
+
+def _authorities(files: "ConfigFiles") -> Iterator[str]:
+    import ssl
+
+    from mox.runtime.authorities import make_client_context, read_authorities
+
+    try:
+        make_client_context(read_authorities(files.live.config.static, files.relative))
+    except MoxError as error:
+        yield f"{files.path}: tls.ca: {error.public}"
+    except ssl.SSLError as error:
+        yield f"{files.path}: tls.ca.cert_files: not certificates in PEM: {error.reason or error}"
+
+
+def _dkim_keys(files: "ConfigFiles") -> Iterator[str]:
+    from mox.cli.dkim import load_private_key
+    from mox.mailauth.dkim.keyrecord import load_key, record_of
+
+    for name, domain in files.live.config.domains.domains.items():
+        for selector, settings in domain.dkim.selectors.items():
+            path = files.relative(settings.private_key_file)
+            where = f"{files.domains_path}: domains.{format_key(name)}.dkim.selectors.{selector}"
+            try:
+                load_key(record_of(load_private_key(path.read_bytes(), str(path)).public_key()))
+            except OSError as error:
+                yield f"{where}: cannot read {path}: {error.strerror}"
+            except MoxError as error:
+                yield f"{where}: {error.public}"
 
 
 @click.command("describe-static")

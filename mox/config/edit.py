@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tomlkit
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
@@ -33,11 +33,24 @@ def edit(text: str, path: Path, value: Value | UnsetType) -> str:
         document = tomlkit.parse(text)
         _apply(document, path, value, _item)
         edited = tomlkit.dumps(document)
-        if tomllib.loads(edited) == wanted:
+        got = tomllib.loads(edited)
+        if got == wanted or got == _without_empty(wanted, path):
             return edited
     except (TOMLKitError, tomllib.TOMLDecodeError) as error:
         raise _cannot(path, error) from error
     raise _cannot(path, None)
+
+
+def _without_empty(values: dict[str, Any], path: Path) -> dict[str, Any] | None:
+    """A table that has become empty may be gone as well, where it has no header of its own."""
+    parent = values
+    for key in path[:-1]:
+        parent = parent[str(key)]
+    if parent or len(path) < 3:
+        return None
+    fewer = copy.deepcopy(values)
+    _apply(fewer, path[:-1], UNSET, lambda _parent, plain: plain)
+    return fewer
 
 
 def _cannot(path: Path, cause: Exception | None) -> ChangeRefused:

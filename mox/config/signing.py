@@ -35,8 +35,8 @@ class Selector(Section, frozen=True, kw_only=True):
     """A key and how to sign with it."""
 
     hash: Annotated[
-        Literal["sha256", "sha1"],
-        Meta(description="Hash; many verifiers no longer believe sha1."),
+        Literal["sha256"],
+        Meta(description="Hash. RFC 8301 forbids sha1."),
     ] = "sha256"
     canonicalization: Canonicalization = Canonicalization()
     headers: Annotated[

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mox.cli.main import run
 from mox.config import load
@@ -268,6 +270,45 @@ def test_config_test_reads_the_certificates(folder: Path, capsys: Capture) -> No
         " or directory"
         for name in "ab"
     ]
+
+
+def test_config_test_reads_authorities(folder: Path, capsys: Capture) -> None:
+    static = folder / "config" / "mox.toml"
+    static.write_text(static.read_text() + '[tls.ca]\ncert_files = ["ca.pem"]\n')
+    assert run(["config", "test"]) == 1
+    assert capsys.readouterr().err == (
+        "mox: config/mox.toml: tls.ca: cannot read the certificates of authorities config/ca.pem:"
+        " No such file or directory\n"
+    )
+    for content in ("", "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"):
+        (folder / "config" / "ca.pem").write_text(content)
+        assert run(["config", "test"]) == 1
+        assert "mox: config/mox.toml: tls.ca" in capsys.readouterr().err
+
+
+def test_config_test_reads_dkim_keys(folder: Path, capsys: Capture) -> None:
+    def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    domains = folder / "config" / "domains.toml"
+    selectors = "".join(
+        f'[domains."example.org".dkim.selectors.{name}]\nprivate_key_file = "{name}.pem"\n'
+        for name in ("good", "curve", "none", "odd")
+    )
+    domains.write_text(domains.read_text() + selectors)
+    (folder / "config" / "good.pem").write_bytes(
+        pem(rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    )
+    (folder / "config" / "curve.pem").write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+    (folder / "config" / "odd.pem").write_text("x")
+    assert run(["config", "test"]) == 1
+    out, err = capsys.readouterr()
+    start = 'mox: config/domains.toml: domains."example.org".dkim.selectors.'
+    curve, none, odd = err.splitlines()
+    assert out == ""
+    assert curve == f"{start}curve: config/curve.pem: the private key is neither RSA nor Ed25519"
+    assert none == f"{start}none: cannot read config/none.pem: No such file or directory"
+    assert odd == f"{start}odd: config/odd.pem: no private key in PEM"
 
 
 def test_describe(capsys: Capture) -> None:

@@ -87,6 +87,20 @@ def test_the_first_address_of_an_account(static_text: str, domains_text: str) ->
     load.load(static_text, after)
 
 
+def test_remove_the_last_address_of_an_account(static_text: str, domains_text: str) -> None:
+    for last in (
+        '[accounts.third.destinations."t@example.org"]\nmailbox = "x"\n',
+        'destinations."t@example.org" = {}\n',
+        '[accounts.third.destinations]\n"t@example.org" = {}\n',
+        'destinations = { "t@example.org" = {} }\n',
+    ):
+        text = f'{domains_text}[accounts.third]\ndomain = "example.org" # here\n{last}'
+        config = load.load(static_text, text)
+        after = load.load(static_text, change.remove_address(config, text, address="t@example.org"))
+        assert after.domains.accounts["third"].destinations == {}
+        assert after.domains.accounts["me"] == config.domains.accounts["me"]
+
+
 def test_remove_an_address_however_it_is_written(config: Config, domains_text: str) -> None:
     text = change.remove_address(config, domains_text, address="ME@Example.org")
     assert "me@example.org" not in tomllib.loads(text)["accounts"]["me"]["destinations"]

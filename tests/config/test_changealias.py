@@ -54,6 +54,13 @@ def test_the_first_and_another(static_text: str, domains_text: str) -> None:
     assert tomllib.loads(back) == tomllib.loads(text)
 
 
+def test_the_last_one_goes(config: Config, static_text: str, text: str) -> None:
+    edited = changealias.remove_alias(config, text, alias="Readers@bücher.example")
+    config = load.load(static_text, edited)
+    assert config.domains.domains["bücher.example"].aliases == {}
+    assert [one.address for one in config.aliases.values()] == ["team@example.org"]
+
+
 def test_update(config: Config, static_text: str, text: str) -> None:
     edited = changealias.update_alias(
         config, text, alias="TEAM@example.org", post_public=True, list_members=True

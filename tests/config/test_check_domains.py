@@ -57,8 +57,9 @@ KEY = 'private_key_file = "a.pem"\n'
             "in Unicode",
         ),
         (DKIM.replace("selectors.a", 'selectors."a.b"').replace('["a"]', '["a.b"]') + KEY, ""),
-        (DKIM + KEY + 'hash = "sha1"', ""),
-        (DKIM + KEY + 'hash = "md5"', "hash: must be one of sha256, sha1; it is 'md5'"),
+        (DKIM + KEY + 'hash = "sha256"', ""),
+        (DKIM + KEY + 'hash = "sha1"', "hash: must be one of sha256; it is 'sha1'"),  # RFC 8301
+        (DKIM + KEY + 'hash = "md5"', "hash: must be one of sha256; it is 'md5'"),
         (DKIM + KEY + 'headers = ["FROM", "Subject"]', ""),
         (DKIM + KEY + 'headers = ["To"]', "dkim.selectors.a.headers: From must be one of them"),
         (DKIM + KEY + 'headers = ["From", "a b"]', "headers[1]: 'a b' is not a field name"),
