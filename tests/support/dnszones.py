@@ -94,7 +94,7 @@ def _zone_file(zone: Zone, below: Sequence[Zone]) -> str:
         _add(txn, origin, "NS", ["ns.invalid."])
         for name, kinds in zone.records.items():
             for kind, records in kinds.items():
-                _add(txn, _name(_owner(name)), kind, [_text(kind, one) for one in records])
+                _add(txn, _name(owner_of(name)), kind, [_text(kind, one) for one in records])
         for child in below:
             _add(txn, _name(child.apex), "NS", ["ns.invalid."])
             if child.signed:
@@ -113,7 +113,8 @@ def _name(text: str) -> dns.name.Name:
     return dns.name.from_text(text.removesuffix(".") + ".")
 
 
-def _owner(written: str) -> str:
+def owner_of(written: str) -> str:
+    """The name that records written under a name or an address have."""
     try:
         return ipaddress.ip_address(written).reverse_pointer
     except ValueError:

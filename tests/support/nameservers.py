@@ -82,9 +82,9 @@ stub-zone:
 """
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, name: str = ".") -> bool:
     """Whether a name server answers there with success, by UDP and by TCP."""
-    question = dns.message.make_query(".", "SOA")
+    question = dns.message.make_query(name, "SOA")
     try:
         # TCP first: it is told at once that nobody listens.
         first = dns.query.tcp(question, HOST, port=port, timeout=5)
@@ -117,6 +117,7 @@ class Knot(Daemon):
         self.port = free_udp_port()
         config = KNOT_CONFIG.format(host=HOST, port=self.port, folder=self.folder)
         (self.folder / "zones").mkdir()
+        self._apexes = [".", *(zone.apex for zone in zones)]
         for number, (apex, text) in enumerate(zone_files(zones).items()):
             (self.folder / "zones" / f"{number}.zone").write_text(text)
             config += f'  - domain: "{apex}"\n    file: "{number}.zone"\n'
@@ -127,8 +128,10 @@ class Knot(Daemon):
         return [self.executable, "-c", str(self.folder / "knot.conf")]
 
     def is_ready(self) -> bool:
-        """Whether it answers for the root."""
-        return _answers(self.port)
+        """Whether it answers for all zones.    Errors: RuntimeError for one it cannot read."""
+        if "zone loader, error" in self.said():
+            raise RuntimeError(f"knot: {self.said()}")
+        return all(_answers(self.port, apex) for apex in self._apexes)
 
 
 class Unbound(Daemon):
