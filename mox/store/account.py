@@ -23,6 +23,7 @@ from mox.store.mailbox import Mailbox
 from mox.store.view import View
 
 if TYPE_CHECKING:
+    from mox.store.course import Course
     from mox.store.shard import Shard
 
 log = get_logger("store")
@@ -46,18 +47,32 @@ class Account:
         # Set by whoever knows the configuration.
         self.quota_bytes = 0  # 0: unlimited
         self.rules = MailboxRules()  # junk flags that follow from the mailbox
-        self.filter: Parameters | None = None  # of junk; None: it has none
+        self._filter: Parameters | None = None
         self.synced_modseq = record.modseq
         self.ticket = 0  # of the last staged change set
         self.keeping_reject = asyncio.Lock()  # from looking for the same one to storing it
         self.making_key = asyncio.Lock()
         self.tidied_ms: int | None = None  # when what is only kept for a while was last looked at
         self.verdict_bytes: int | None = None  # kept; None before they were counted
+        self.course: Course | None = None  # how far the learner is; its own
+        self.erase_waits = False  # for the learner
 
     @property
     def name(self) -> str:
         """Name as in the configuration."""
         return self.record.name
+
+    @property
+    def filter(self) -> Parameters | None:
+        """How its junk filter is set; None: it has none.    Set by whoever knows the configuration."""
+        return self._filter
+
+    @filter.setter
+    def filter(self, parameters: Parameters | None) -> None:
+        changed = parameters != self._filter
+        self._filter = parameters
+        if changed and self.course is not None:
+            self.shard.learner.wake(self)
 
     def mailbox(self, name: str) -> Mailbox:
         """The mailbox of a name.    Errors: MailboxMissing."""

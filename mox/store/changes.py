@@ -74,6 +74,7 @@ class ChangeSet:
         self.modseq = account.record.modseq + 1
         account.record.modseq = self.modseq
         self.batch = Batch()
+        self.teaches = True  # False: nothing in it is to be learnt (mox.store.learn)
         self._later: list[tuple[Mailbox, list[Batch]]] = []
         self._changes: list[LogChange] = []
         self._touched: dict[int, Mailbox] = {}
@@ -127,9 +128,11 @@ class ChangeSet:
             mailbox.record.dirty = False
             self._put_record(batch, mailbox)
         modseq, origin, list_changes = self.modseq, self.origin, self._list_changes
+        teaches = self.teaches
 
         def after_sync() -> None:
             account.told(modseq, origin, list_changes)
+            account.shard.learner.told(account, modseq, teaches=teaches)
 
         ticket = account.committer.stage(batch, after_sync)
         account.ticket = ticket

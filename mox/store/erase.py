@@ -65,8 +65,12 @@ class Eraser:
         self._wake.set()
 
     async def idle(self) -> None:
-        """Wait until nothing is left to do."""
-        await self._idle.wait()
+        """Wait until nothing is left to do, and nothing to be learnt before."""
+        while True:
+            await self._shard.learner.idle()
+            if self._idle.is_set():
+                return
+            await self._idle.wait()
 
     async def close(self) -> None:
         """Finish the slice at hand; the rest is done at the next open."""
@@ -110,6 +114,7 @@ class Eraser:
 async def erase_account(account: "Account") -> bool:
     """Erase what is free in one account; True when there was something."""
     shard, committer = account.shard, account.committer
+    account.erase_waits = learnt_floor(account) < account.synced_modseq
     # References of copies staged until now must be in the index before it is read.
     await committer.written(account.ticket)
     floors: dict[int, int] = {
@@ -137,6 +142,11 @@ async def erase_account(account: "Account") -> bool:
     return erased_any
 
 
+def learnt_floor(account: "Account") -> int:
+    """What was expunged after this modseq may have to be unlearnt, for which its content is needed."""
+    return 0 if account.course is None else account.course.floor
+
+
 class Found:
     """Rows of expunges in one account: those whose contents are free, and those that hold theirs."""
 
@@ -144,6 +154,7 @@ class Found:
         self._account = account
         self._floors = floors
         self._synced = account.synced_modseq
+        self._learnt = learnt_floor(account)
         self._free: set[bytes] = set()
         self._held: set[int] = set()
         self._next = 0  # modseq from which on rows were not looked at
@@ -201,7 +212,7 @@ class Found:
 
     def _is_free(self, key: bytes) -> bool:
         modseq, mailbox_id = keys.erase_parts(key)
-        return modseq <= self._floors.get(mailbox_id, self._synced)
+        return modseq <= min(self._learnt, self._floors.get(mailbox_id, self._synced))
 
     def _newer(self) -> list[tuple[bytes, bytes]]:
         start, end = (

@@ -83,6 +83,12 @@ class MessageUnfit(Refused):
     default: ClassVar[str] = "the message has a size or time that cannot be stored"
 
 
+class RetrainImpossible(Refused):
+    """There is no filter to train, or it is being done."""
+
+    default: ClassVar[str] = "the junk filter cannot be trained anew"
+
+
 class DiskFull(Unavailable):
     """No space for another message; nothing was changed."""
 

@@ -78,6 +78,7 @@ def change_flags(
     _put_rows(change, mailbox, columns, changed)
     change.touch(mailbox)
     change.log(mailbox, columns.uid_ranges(changed), "flags", _describe(how, flags, keywords))
+    change.teaches = how is How.REPLACE or bool(flags & (flagbits.JUNK | flagbits.NOTJUNK))
     ticket = change.stage()
     return FlagsChanged(modseq=change.modseq, changed=changed, failed=failed, ticket=ticket)
 

@@ -51,6 +51,7 @@ async def create(
             if kept != other.record.special_use:
                 other.record.special_use = kept
                 change.touch(other)
+                change.log(other, [], "role", " ".join(kept))
         made[-1].record.special_use = special_use
     for mailbox in made:
         if subscribe:

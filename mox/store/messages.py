@@ -2,7 +2,10 @@
 
 import asyncio
 from array import array
+from collections.abc import Iterator
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 
@@ -12,21 +15,24 @@ from mox._speedups import (
     expunge_slots,
     files_of,
     keywords_of,
+    live_slots,
     size_of,
 )
+from mox.base.flags import JUNK, NOTJUNK, SEEN
 from mox.base.limits import COMMIT_BATCH_ROWS, MESSAGE_IN_MEMORY
 from mox.store.account import Account
 from mox.store.blobs.base import Body, SpoolFile
 from mox.store.changes import ChangeSet, Feed
 from mox.store.content import NewMessage, compose, derive_from
 from mox.store.engine.base import Batch, Family
-from mox.store.errors import MailboxMissing, UidExhausted
+from mox.store.errors import MailboxMissing, MessageGone, UidExhausted
 from mox.store.layout import keys, rows
 from mox.store.layout.rows import Facts, Location
 from mox.store.mailbox import Mailbox
 
 Ranges = list[tuple[int, int]]
 UID_MAX = 0xFFFFFFFF
+_JUNK_FLAGS = JUNK | NOTJUNK
 DERIVE_INLINE = 64 * 1024  # bytes; parsing more leaves the event loop
 
 
@@ -133,6 +139,10 @@ def _add_stored(
     mailbox.record.uidnext = first + len(stored)
     change.touch(mailbox)
     change.log(mailbox, uids, "added")
+    flags = 0
+    for item in stored:
+        flags |= item.message.flags & keep | add
+    change.teaches = bool(flags & (JUNK | NOTJUNK)) or "Sent" in mailbox.record.special_use
     return change, uids
 
 
@@ -182,19 +192,33 @@ async def copy(
 ) -> Added:
     """Copy live messages by reference, ascending; with ``move`` they leave the source as well.
 
-    Errors  MailboxMissing, QuotaExceeded (copy only), KeywordLimit, UidExhausted, StoreStopped.
+    Junk flags follow from the mailbox; what is moved out of the Rejects mailbox is unseen.
+    Errors  MailboxMissing, QuotaExceeded (copy only), KeywordLimit, UidExhausted, MessageGone,
+            StoreStopped.
     Locks   slot numbers hold up to the first await: the caller may let go of them after that.
     """
-    if target.deleted or source.deleted:
-        raise MailboxMissing
+    target.check()
+    source.check()
     columns = source.columns
     assert columns is not None
     account.check_open()
+    destined: frozenset[int] = frozenset()
+    if account.rules.introbox and source.name == account.rules.introbox:
+        with source.pinned():
+            destined = await account.shard.in_thread(
+                _destined, account, files_of(columns, slots), target.id
+            )
+            slots = live_slots(columns, slots)
+        account.check_open()
+        target.check()
+        source.check()
+        if not slots:
+            raise MessageGone
     if not move:
         account.check_quota(size_of(columns, slots))
     check_copy(source, slots, target)
     change = ChangeSet(account, origin)
-    uids = copy_in(change, source, slots, target, move=move)
+    uids = copy_in(change, source, slots, target, move=move, destined=destined)
     source_uids = columns.uid_ranges(slots)
     await account.committer.synced(change.stage())
     return Added(
@@ -214,39 +238,105 @@ def check_copy(source: Mailbox, slots: "array[int]", target: Mailbox) -> None:
 
 
 def copy_in(
-    change: ChangeSet, source: Mailbox, slots: "array[int]", target: Mailbox, *, move: bool
+    change: ChangeSet,
+    source: Mailbox,
+    slots: "array[int]",
+    target: Mailbox,
+    *,
+    move: bool,
+    destined: frozenset[int] = frozenset(),
 ) -> Ranges:
-    """Copy or move live messages within a change set, after ``check_copy``; their new UIDs."""
+    """Copy or move live messages within a change set, after ``check_copy``; their new UIDs.
+
+    Input  destined: contents that would have gone to the target, had they not been put aside.
+    """
     account, columns = change.account, source.columns
     assert columns is not None
-    first = target.record.uidnext
-    keep, add = account.flag_masks(target)
+    first = uid = target.record.uidnext
     copied = partial(
         append_copies,
         source=columns,
         saved=account.clock.now_ms(),
         modseq=change.modseq,
-        keep=keep,
-        add=add,
         there=source.keyword_bits_in(target),
     )
-    if len(slots) > COMMIT_BATCH_ROWS // 2:
+    most = COMMIT_BATCH_ROWS // 2
+    if len(slots) > most:
         change.begin_slices(target)
-    for at in range(0, len(slots), COMMIT_BATCH_ROWS // 2):
-        if at:
+    put = 0
+    for some, keep, add in _marked(source, slots, target, move=move, destined=destined):
+        if put and put + len(some) > most:
             # Rows from uidnext on are unknown to everybody until the record below names them.
             change.end_slice()
-        some = slots[at : at + COMMIT_BATCH_ROWS // 2]
-        fill = partial(copied, slots=some, first_uid=first + at)
+            put = 0
+        fill = partial(copied, slots=some, first_uid=uid, keep=keep, add=add)
         _put_messages(change.batch, target, *target.add(fill))
-    uids = [(first, first + len(slots) - 1)]
-    target.record.uidnext = first + len(slots)
+        put += len(some)
+        uid += len(some)
+    target.record.uidnext = uid
     target.record.dirty = False
+    uids = [(first, uid - 1)]
     change.touch(target)
     change.log(target, uids, "moved-in" if move else "added")
     if move:
         _expunge_in(change, source, slots, "moved-out")
     return uids
+
+
+def _marked(
+    source: Mailbox,
+    slots: "array[int]",
+    target: Mailbox,
+    *,
+    move: bool,
+    destined: frozenset[int],
+) -> Iterator[tuple["array[int]", int, int]]:
+    """Slices of messages with what becomes of their flags: ``& keep | add``."""
+    rules, columns = source.account.rules, source.columns
+    assert columns is not None
+    keep, add = source.account.flag_masks(target)
+    if move and rules.rejects_mailbox and source.name == rules.rejects_mailbox:
+        keep &= ~SEEN
+    runs = [(slots, add)]
+    if destined:
+        name, roles = target.name, target.record.special_use
+        keep &= ~_JUNK_FLAGS
+        marks = [
+            rules.moved(
+                columns.flags(slot),
+                name,
+                roles,
+                source=source.name,
+                is_destined=columns.file(slot) in destined,
+            )
+            & _JUNK_FLAGS
+            for slot in slots
+        ]
+        pairs = groupby(zip(slots, marks, strict=True), key=itemgetter(1))
+        runs = [
+            (array("I", (slot for slot, _ in run)), add & ~_JUNK_FLAGS | mark)
+            for mark, run in pairs
+        ]
+    most = COMMIT_BATCH_ROWS // 2
+    for run_slots, run_add in runs:
+        for at in range(0, len(run_slots), most):
+            yield run_slots[at : at + most], keep, run_add
+
+
+def _destined(account: Account, files: "array[int]", mailbox_id: int) -> frozenset[int]:
+    """Contents that would have gone to a mailbox.    Blocks."""
+    found: set[int] = set()
+    for at in range(0, len(files), COMMIT_BATCH_ROWS):
+        some = files[at : at + COMMIT_BATCH_ROWS]
+        values = account.shard.engine.multi_get(
+            Family.MSG, [keys.file(account.id, file) for file in some]
+        )
+        found.update(
+            file
+            for file, value in zip(some, values, strict=True)
+            if value is not None and rows.decode(Facts, value).destined == mailbox_id
+        )
+    return frozenset(found)
 
 
 async def expunge(

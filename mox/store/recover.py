@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from mox._speedups import encode_ranges
 from mox.store.engine.base import Batch, Family
 from mox.store.layout import keys, rows
+from mox.store.layout.rows import LogChange, LogRow
 
 if TYPE_CHECKING:
     from mox.store.account import Account
@@ -45,10 +47,13 @@ async def recover_mailbox(account: "Account", mailbox: "Mailbox") -> None:
     record.modseq = max(record.modseq, columns.max_modseq(every))
     kept = (record.messages, record.unseen, record.deleted, record.size, record.deleted_size)
     mailbox.take_counts(kept, columns.counts())
-    account.record.modseq = max(account.record.modseq, record.modseq)
+    # Flags may have changed without a row of the log: a change of our own says to look at all of it.
+    account.record.modseq = max(account.record.modseq, record.modseq) + 1
     account.synced_modseq = account.record.modseq
     record.dirty = False
     batch = Batch()
+    row = LogRow(account.clock.now_ms(), (LogChange(mailbox.id, encode_ranges([]), "recovered"),))
+    batch.put(Family.LOG, keys.log(number, account.record.modseq), rows.encode(row))
     batch.put(Family.META, keys.account(number), rows.encode(account.record))
     batch.put(Family.META, keys.mailbox(number, mailbox.id), rows.encode(record))
     await account.committer.synced(account.committer.stage(batch))

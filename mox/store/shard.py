@@ -13,6 +13,7 @@ from mox.base.clock import Clock, SystemClock
 from mox.base.ids import AccountId
 from mox.base.limits import MIB
 from mox.base.mailboxname import INBOX
+from mox.mailauth.publicsuffix import listed
 from mox.store.account import Account, load_account
 from mox.store.blobs.base import Blobs
 from mox.store.blobs.memory import MemoryBlobs
@@ -28,12 +29,15 @@ from mox.store.erase import Eraser
 from mox.store.errors import AccountExists, AccountMissing, DataUnreadable
 from mox.store.layout import keys, rows
 from mox.store.layout.rows import FORMAT_VERSION, AccountRecord, Location
+from mox.store.learn import Learner
 from mox.store.mailbox import Mailbox
 from mox.store.mailboxes import SPECIAL_USES
 from mox.store.rates import Rates
 from mox.store.reclaim import Reclaimer
 from mox.store.recover import recover_mailbox
 from mox.store.tidy import Tidier
+from mox.store.votes import Organizational
+from mox.store.words import WordCache
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,6 +45,11 @@ T = TypeVar("T")
 READERS = 4  # threads for reads from disk
 COLUMNS_MAX = 512 * MIB  # bytes of columns kept for mailboxes nobody has open
 INITIAL_MAILBOXES = tuple((name, name) for name in ("Archive", "Drafts", "Junk", "Sent", "Trash"))
+
+
+def listed_organizational(domain: str) -> str:
+    """The organizational domain by the public suffix list; reads it at the first call."""
+    return listed().organizational(domain)
 
 
 def _leave(_: Account) -> None:
@@ -68,6 +77,9 @@ class Shard:
         self.committer = Committer(engine, lazy_sync_s=lazy_sync_s)
         self.bodies = BodyWriter(blobs)
         self.reclaimer = Reclaimer(self, blobs) if isinstance(blobs, PackBlobs) else None
+        self.words = WordCache()
+        self.organizational: Organizational = listed_organizational
+        self.learner = Learner(self)
         self.eraser = Eraser(self)
         self.rates = Rates()
         self.tidier = Tidier(self)
@@ -131,6 +143,7 @@ class Shard:
                 await recover_mailbox(account, mailbox)
         self.configure(account)
         self._accounts[name] = account
+        self.learner.wake(account)
         self.eraser.wake_account(account)
         self.tidier.wake(account)
         return account
@@ -252,6 +265,7 @@ class Shard:
     async def close(self) -> None:
         """Make everything durable and let go of the folder."""
         await self.tidier.close()
+        await self.learner.close()
         await self.eraser.close()
         await self.bodies.close()
         await self.committer.close()

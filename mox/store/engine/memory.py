@@ -1,5 +1,6 @@
 """The reference engine: a sorted list of keys beside a dict, per family.    For tests."""
 
+import threading
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ class MemoryEngine:
         self._values: dict[Family, dict[bytes, bytes]] = {family: {} for family in Family}
         self._keys: dict[Family, list[bytes]] = {family: [] for family in Family}
         self.syncs = 0
+        self._lock = threading.Lock()  # a scan sees all of a batch or nothing
 
     def get(self, family: Family, key: bytes) -> bytes | None:
         """Value of a key."""
@@ -22,20 +24,27 @@ class MemoryEngine:
     def multi_get(self, family: Family, keys: list[bytes]) -> list[bytes | None]:
         """Values of many keys, in their order."""
         values = self._values[family]
-        return [values.get(key) for key in keys]
+        with self._lock:
+            return [values.get(key) for key in keys]
 
     def scan(
         self, family: Family, start: bytes, end: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """Keys of a range, as they were when the scan began."""
         keys, values = self._keys[family], self._values[family]
-        found = [
-            (key, values[key]) for key in keys[bisect_left(keys, start) : bisect_left(keys, end)]
-        ]
+        with self._lock:
+            found = [
+                (key, values[key])
+                for key in keys[bisect_left(keys, start) : bisect_left(keys, end)]
+            ]
         return reversed(found) if reverse else iter(found)
 
     def write(self, batch: Batch) -> None:
         """Apply a batch."""
+        with self._lock:
+            self._apply(batch)
+
+    def _apply(self, batch: Batch) -> None:
         for family, key, value, end in batch.operations:
             keys, values = self._keys[family], self._values[family]
             if end is not None:

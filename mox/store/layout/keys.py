@@ -18,6 +18,12 @@ _ACCOUNT_U64_U64 = Struct(">IQQ")
 _CACHE = Struct(">IQB")
 _REF = Struct(">IcQQI")
 _REJECT = Struct(">IcQ")
+_VOTES = Struct(">IcB")
+_NEWEST = Struct(">QQI")
+_LEARNT = Struct(">QI")
+_TRAINED = Struct(">IQI")
+_I64_MAX = (1 << 63) - 1
+_U64_MAX = (1 << 64) - 1
 _PART_MAX = 200  # bytes of a value that stands in a key as it is; a longer one is hashed
 
 FORMAT = b"F"  # META: version of the data format
@@ -169,6 +175,47 @@ def reject_parts(key: bytes) -> tuple[int, int]:
     return int.from_bytes(key[5:13], "big"), int.from_bytes(key[-4:], "big")
 
 
+def votes(account_id: int, kind: int, value: str, origin: int) -> bytes:
+    """IDX: where the votes for one identity of a sender in one mailbox begin."""
+    return _VOTES.pack(account_id, b"V", kind) + part(value) + origin.to_bytes(8, "big")
+
+
+def vote(beginning: bytes, received_ms: int, mailbox_id: int, uid: int) -> bytes:
+    """IDX: the vote of a message; the newest come first, of one moment the later UID."""
+    return beginning + _NEWEST.pack(_I64_MAX - received_ms, mailbox_id, 0xFFFFFFFF - uid)
+
+
+def votes_since(beginning: bytes, since_ms: int) -> tuple[bytes, bytes]:
+    """IDX: range of the votes received then or later."""
+    last = min(max(_I64_MAX - since_ms, 0), _U64_MAX)
+    return beginning, beginning + last.to_bytes(8, "big") + b"\xff" * 13
+
+
+def vote_received(key: bytes) -> int:
+    """When the message of a vote was received, ms."""
+    return _I64_MAX - int.from_bytes(key[-20:-12], "big")
+
+
+def vote_message(key: bytes) -> tuple[int, int]:
+    """Mailbox id and UID of a vote."""
+    return int.from_bytes(key[-12:-4], "big"), 0xFFFFFFFF - int.from_bytes(key[-4:], "big")
+
+
+def votes_of(account_id: int) -> tuple[bytes, bytes]:
+    """IDX: range of all votes of an account."""
+    return _U32.pack(account_id) + b"V", _U32.pack(account_id) + b"W"
+
+
+def sent_to(account_id: int, kind: bytes, value: str) -> bytes:
+    """IDX: where what an account sent to an address (a), domain (d), organization (o) begins."""
+    return _U32.pack(account_id) + b"S" + kind + part(value)
+
+
+def sent_of(account_id: int) -> tuple[bytes, bytes]:
+    """IDX: range of all such rows of an account; they end like those of votes."""
+    return _U32.pack(account_id) + b"S", _U32.pack(account_id) + b"T"
+
+
 def account_range(account_id: int) -> tuple[bytes, bytes]:
     """Every key of an account in a family whose keys begin with the account."""
     return _U32.pack(account_id), _U32.pack(account_id + 1)
@@ -188,6 +235,10 @@ def settings(account_id: int, kind: bytes) -> tuple[bytes, bytes]:
     return start, start[:-1] + bytes([start[-1] + 1])
 
 
+LEARNING = b"l"  # KV kind: how far the learner is
+LEARNT = b"L"  # KV kind: mailbox id (8 bytes) + UID (4) → votes and recipients of a message
+TRAINED = b"T"  # KV kind: generation (4) + mailbox id (8) + UID (4) → is it in the word counts
+WORD = b"w"  # KV kind: generation (4) + word → messages it was in
 SUBJECTPASS = b"p"  # KV kind: canonical address → key of its subject passes
 RATE = b"r"  # KV kind: class (1 byte) + network → what came from it lately
 VERDICT = b"v"  # KV kind: time (8 bytes) + number (6 bytes) → record of a decision
@@ -200,6 +251,37 @@ ERASE = b"e"  # KV kind: modseq (8 bytes) + mailbox id (8 bytes) → contents to
 def erase(account_id: int, modseq: int, mailbox_id: int) -> bytes:
     """KV: contents expunged from a mailbox by a change set."""
     return setting(account_id, ERASE, modseq.to_bytes(8, "big") + mailbox_id.to_bytes(8, "big"))
+
+
+def learnt(account_id: int, mailbox_id: int, uid: int) -> bytes:
+    """KV: what the index holds of a message."""
+    return setting(account_id, LEARNT, _LEARNT.pack(mailbox_id, uid))
+
+
+def learnt_parts(key: bytes) -> tuple[int, int]:
+    """Mailbox id and UID of such a key."""
+    return int.from_bytes(key[5:13], "big"), int.from_bytes(key[13:17], "big")
+
+
+def trained(account_id: int, generation: int, mailbox_id: int, uid: int) -> bytes:
+    """KV: what the word counts of a generation hold of a message."""
+    return setting(account_id, TRAINED, _TRAINED.pack(generation, mailbox_id, uid))
+
+
+def trained_parts(key: bytes) -> tuple[int, int]:
+    """Mailbox id and UID of such a key."""
+    return int.from_bytes(key[9:17], "big"), int.from_bytes(key[17:21], "big")
+
+
+def words(account_id: int, generation: int) -> bytes:
+    """KV: where the counts of a generation begin; the word follows."""
+    return setting(account_id, WORD, _U32.pack(generation))
+
+
+def generation(account_id: int, kind: bytes, number: int) -> tuple[bytes, bytes]:
+    """KV: range of all of a generation, of the kind WORD or TRAINED."""
+    start = setting(account_id, kind)
+    return start + _U32.pack(number), start + _U32.pack(number + 1)
 
 
 def verdict(account_id: int, at_ms: int, number: bytes = b"") -> bytes:
@@ -220,3 +302,19 @@ def verdict_id(account_id: int, id_part: bytes, when: bytes = b"") -> bytes:
 def erase_parts(key: bytes) -> tuple[int, int]:
     """Modseq and mailbox id of such a key."""
     return int.from_bytes(key[5:13], "big"), int.from_bytes(key[13:21], "big")
+
+
+SENT_COUNT = (
+    b"o"  # KV kind: ten minutes since 1970 (4 bytes) → recipients written to, new ones of them
+)
+WRITTEN_TO = b"O"  # KV kind: address → empty: the account sent to it once
+
+
+def sent_count(account_id: int, step: int) -> bytes:
+    """KV: how much an account sent in ten minutes."""
+    return setting(account_id, SENT_COUNT, _U32.pack(step))
+
+
+def written_to(account_id: int, address: str) -> bytes:
+    """KV: an address the account sent to."""
+    return setting(account_id, WRITTEN_TO, address.encode("utf-8", "replace"))

@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from mox._speedups import Columns, decode_ranges, encode_ranges, pack_rows
+from mox.junk.model import Count
 from mox.junk.reputation import Sender
 from mox.store.errors import DataDamaged
 from mox.store.layout.packed import Packed
@@ -63,7 +64,9 @@ class LogChange(msgspec.Struct, array_like=True, frozen=True):
 
     mailbox: int
     uids: bytes  # encoded ranges
-    what: str  # added, flags, expunged, moved-out, moved-in, created, deleted, renamed
+    # added, flags, expunged, moved-out, moved-in, created, deleted, renamed; role and recovered
+    # concern all messages of the mailbox and name none
+    what: str
     detail: str = ""
 
 
@@ -111,6 +114,19 @@ def message_rows(columns: Columns, slots: "array[int]") -> Packed | list[bytes]:
     return Packed(packed, _ROW.size) if isinstance(packed, bytes) else packed
 
 
+def message_state(value: bytes) -> tuple[int, int, int]:
+    """Flags, time received (ms) and content id of a row.    Errors: DataDamaged."""
+    if len(value) < _ROW.size or value[0] != VERSION:
+        raise DataDamaged("a message row is damaged")
+    _, _, _, _, flags, received_ms, _, _, _, _, file, _ = _ROW.unpack_from(value)
+    return flags, received_ms, file
+
+
+def message_flags(value: bytes) -> int:
+    """The system flags of a row, as it is."""
+    return int.from_bytes(value[12:16], "little")
+
+
 def row_file(value: bytes) -> int:
     """Content id of a row.    Errors: DataDamaged."""
     if len(value) < _ROW.size or value[0] != VERSION:
@@ -144,6 +160,94 @@ def decode_files(value: bytes) -> "array[int]":
     if value[:1] != b"\x01" or len(value) % 8 != 1:
         raise DataDamaged("content ids are damaged")
     return array("Q", value[1:])
+
+
+class Scan(msgspec.Struct, array_like=True, frozen=True):
+    """The learner looks at every message of an account; how far it is."""
+
+    upto: int  # modseq from which on the change log is followed afterwards
+    mailbox: int = 0  # the first one to be looked at
+    uid: int = 1  # the first one in it
+
+
+class Learning(msgspec.Struct, array_like=True, frozen=True):
+    """How far the learner is with an account."""
+
+    version: int  # of what it makes of a message; another one: all is made anew
+    cursor: int = 0  # modseq up to which changes were learnt
+    generation: int = 0  # of the word counts in use
+    grams: int = 0  # what was counted in it: ``Parameters.grams``; 0: nothing
+    scan: Scan | None = None
+
+
+class Learnt(msgspec.Struct, frozen=True):
+    """What the index of votes and recipients holds of a message.    Enough to take it away again."""
+
+    vote: bool | None  # is it junk; None: there is no vote
+    sent: bool  # those it was sent to are known
+    received_ms: int
+    file: int
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """What the word counts of a generation hold of a message."""
+
+    junk: bool | None  # None: nothing yet
+    file: int
+    readable: bool = True  # False: its words are not known, so none were counted
+    # A message of very many words is counted in several batches: as what, and how many words yet.
+    toward: bool | None = None
+    done: int = 0
+
+
+_LEARNT = Struct("<BBqQ")
+_TRAINED = Struct("<BBIQ")
+_COUNT = Struct("<BII")
+_SAID = (None, False, True)  # as numbers
+
+
+def encode_learnt(learnt: Learnt) -> bytes:
+    """Value of a LEARNT key."""
+    state = _SAID.index(learnt.vote) | learnt.sent << 2
+    return _LEARNT.pack(VERSION, state, learnt.received_ms, learnt.file)
+
+
+def decode_learnt(value: bytes) -> Learnt:
+    """What such a value says.    Errors: DataDamaged."""
+    if len(value) != _LEARNT.size or value[0] != VERSION or value[1] > 7 or value[1] & 3 == 3:
+        raise DataDamaged("a row of the learner is damaged")
+    _, state, received_ms, file = _LEARNT.unpack(value)
+    return Learnt(_SAID[state & 3], bool(state & 4), received_ms, file)
+
+
+def encode_trained(trained: Trained) -> bytes:
+    """Value of a TRAINED key."""
+    state = _SAID.index(trained.junk) | trained.readable << 2 | _SAID.index(trained.toward) << 3
+    return _TRAINED.pack(VERSION, state, trained.done, trained.file)
+
+
+def decode_trained(value: bytes) -> Trained:
+    """What such a value says.    Errors: DataDamaged."""
+    if len(value) != _TRAINED.size or value[0] != VERSION:
+        raise DataDamaged("a row of the word counts is damaged")
+    _, state, done, file = _TRAINED.unpack(value)
+    junk, toward = state & 3, state >> 3
+    if junk == 3 or toward >= 3:
+        raise DataDamaged("a row of the word counts is damaged")
+    return Trained(_SAID[junk], file, bool(state & 4), _SAID[toward], done)
+
+
+def encode_count(count: Count) -> bytes:
+    """Value of a WORD key."""
+    return _COUNT.pack(VERSION, count.ham, count.spam)
+
+
+def decode_count(value: bytes) -> Count:
+    """Messages a word was in.    Errors: DataDamaged."""
+    if len(value) != _COUNT.size or value[0] != VERSION:
+        raise DataDamaged("a word count is damaged")
+    _, ham, spam = _COUNT.unpack(value)
+    return Count(ham, spam)
 
 
 _encoder = msgspec.msgpack.Encoder()
