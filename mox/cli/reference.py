@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from mox.base import metrics
+from mox.base.limits import REGEXP_SUBJECT
 from mox.cli.group import leaves, usage
 from mox.cli.main import mox
 from mox.config.describe import describe_domains, describe_static
@@ -43,7 +44,11 @@ def _cli() -> str:
 def _config() -> str:
     return (
         f"# Configuration\n\n{_MADE}\n"
-        "Two TOML files in one folder. An unknown key is an error. `mox config test` checks both.\n"
+        "Two TOML files in one folder. An unknown key is an error. `mox config test` checks both.\n\n"
+        "Lengths of time are written like `300ms`, `15s`, `10m`, `72h`, `1h30m`. Regular expressions"
+        " have the syntax of RE2 without Unicode classes: nothing that looks ahead or behind, no back"
+        " references, so that no message takes long. They are searched for; `^` and `$` tie them to"
+        f" the ends. The first {REGEXP_SUBJECT} characters of a text are searched.\n"
         f"\n## mox.toml\n\n```toml\n{describe_static()}```\n"
         f"\n## domains.toml\n\n```toml\n{describe_domains()}```\n"
     )
