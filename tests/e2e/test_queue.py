@@ -37,7 +37,7 @@ def wait_for(server: Mox, search: str) -> bytes:
 
 def test_an_error_when_the_queue_delivers(mox: Mox) -> None:
     submit(mox, "queue550@elsewhere.example", "for-queue-550")
-    returned = wait_for(mox, 'BODY "Final-Recipient: rfc822; queue550@elsewhere.example"')
+    returned = wait_for(mox, 'BODY "queue550@elsewhere.example"')
     assert returned.startswith(b"Return-Path: <>\r\n")
     message = email.message_from_bytes(returned)
     assert message.get_content_type() == "multipart/report"
