@@ -4,7 +4,7 @@ Source  spec/smtp-server.md section 8.1.
 """
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeVar
 
 import msgspec
@@ -47,6 +47,9 @@ from mox.store.account import Account
 log = get_logger("inbound")
 
 T = TypeVar("T")
+
+# Names of the configuration, the same ones for every message.
+_mailbox_name = lru_cache(maxsize=4096)(normalise_mailbox_name)
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +119,7 @@ class _Analyst:
         if self.ruleset is not None and self.ruleset.is_forward:
             self.sender = rulesets.without_forwarder(self.sender, self.ruleset)
         chosen = place.target.destination if self.ruleset is None else self.ruleset
-        self.destined = normalise_mailbox_name(chosen.mailbox or INBOX)
+        self.destined = _mailbox_name(chosen.mailbox or INBOX)
         self.facts = _first_facts(case, place, self.ruleset)
         self.took_ms: dict[Need, int] = {}
         self.history: whatif.Remembered | None = None
@@ -220,9 +223,14 @@ class _Analyst:
         """In a thread."""
         self.history = whatif.Remembered(history)
         found = evaluate(self.history, self.sender, self.now_ms)
-        if found.conclusive:  # nothing else will be looked at
-            self.other = self._otherwise(not found.junk)
+        self._settle(reputation=found)
         return found
+
+    def _settle(self, **found: object) -> None:
+        """Where that decides, ask history what it would have said otherwise: we are in a thread."""
+        outcome = decide(msgspec.structs.replace(self.facts, **found))
+        if isinstance(outcome, Decision) and self.history is not None:
+            self.other = self._otherwise(outcome.accept)
 
     def _otherwise(self, accepted: bool) -> whatif.Alternatives:
         """In a thread."""
@@ -271,18 +279,19 @@ class _Analyst:
         filtering = self.place.account.junk_filter
         assert filtering is not None, "without a filter nobody asks"
         parameters = _parameters(filtering)
-        self._know(addressed=await self._in_thread(self._is_addressed))
-        return await self.case.knowledge.by_counts(
+        found = await self.case.knowledge.by_counts(
             self.account, partial(self._classify_by, parameters)
         )
+        self._know(addressed=found[1])
+        return found[0]
 
-    def _classify_by(self, parameters: Parameters, counts: Counts) -> Classification:
-        """In a thread."""
-        return classify(self.case.letter.words(parameters.grams), counts, parameters)
-
-    def _is_addressed(self) -> bool:
-        """In a thread."""
-        return self.case.letter.is_addressed_to(self.place.recipient)
+    def _classify_by(self, parameters: Parameters, counts: Counts) -> tuple[Classification, bool]:
+        """In a thread: what the words say, and whether the recipient is in To or Cc."""
+        letter = self.case.letter
+        addressed = letter.is_addressed_to(self.place.recipient)
+        found = classify(letter.words(parameters.grams), counts, parameters)
+        self._settle(classification=found, addressed=addressed)
+        return found, addressed
 
     async def _blocklisted(self) -> str:
         for finding in await self.case.evidence.listed():
@@ -294,11 +303,11 @@ class _Analyst:
         case, ruleset = self.case, self.ruleset
         accepted, mailbox, is_reject = decision.accept, self.destined, False
         if decision.accept and self._goes_to_introbox():
-            mailbox = normalise_mailbox_name(self.place.account.introbox)
+            mailbox = _mailbox_name(self.place.account.introbox)
         keeps_rejects = ruleset is not None and ruleset.accept_rejects_to_mailbox
         if not accepted and keeps_rejects and decision.reason != Reason.HIGH_RATE:
             accepted = is_reject = True
-            mailbox = normalise_mailbox_name(keeps_rejects)
+            mailbox = _mailbox_name(keeps_rejects)
         texts = explain.texts(self.facts, decision, utf8=case.arrival.smtputf8)
         changes = whatif.would_change(self.facts, decision, self.other or whatif.Alternatives())
         is_list = decision.reason == Reason.LIST_ALLOW

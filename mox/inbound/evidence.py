@@ -261,5 +261,5 @@ class Evidence:
 
 def _network(ip: IPAddress, bits_v4: int, bits_v6: int) -> str:
     """The network an address is in, by its first address.    spec/reputation.md section 2."""
-    bits = bits_v4 if ip.version == 4 else bits_v6
-    return str(ipaddress.ip_network((ip, bits), strict=False).network_address)
+    shift = 32 - bits_v4 if ip.version == 4 else 128 - bits_v6
+    return str(type(ip)(int(ip) >> shift << shift))

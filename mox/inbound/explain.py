@@ -136,8 +136,10 @@ def field(reason: str, said: tuple[str, ...]) -> bytes:
     """The whole header field, folded; one line whatever the texts hold."""
     out = HeaderWriter("X-Mox-Reason:")
     for text in (reason, *said):
-        safe = "".join(c if c.isprintable() else " " for c in text[:REASON_TEXT])
-        for word in safe.split():
+        cut = text[:REASON_TEXT]
+        if not cut.isprintable():
+            cut = "".join(c if c.isprintable() else " " for c in cut)
+        for word in cut.split():
             out.add(word)
         out.end_token(";")
     return out.finish()

@@ -125,4 +125,5 @@ def decode(data: bytes) -> Verdict:
 
 def plain(text: str) -> str:
     """A stranger's text for a record: printable, and not long."""
-    return "".join(c if c.isprintable() else "?" for c in text[:VERDICT_TEXT])
+    cut = text[:VERDICT_TEXT]
+    return cut if cut.isprintable() else "".join(c if c.isprintable() else "?" for c in cut)
