@@ -22,6 +22,7 @@ config = LazyGroup(
         "test": "mox.cli.config:test",
         "describe-static": "mox.cli.config:describe_static",
         "describe-domains": "mox.cli.config:describe_domains",
+        "describe-sendmail": "mox.cli.config:describe_sendmail",
         "account": "mox.cli.account:account",
         "address": "mox.cli.config:address",
         "domain": "mox.cli.config:domain",
@@ -102,6 +103,14 @@ def describe_static() -> None:
     from mox.config import describe
 
     click.echo(describe.describe_static(), nl=False)
+
+
+@click.command("describe-sendmail")
+def describe_sendmail() -> None:
+    """Print an annotated moxsubmit.toml, for mox sendmail."""
+    from mox.config import describe
+
+    click.echo(describe.describe_sendmail(), nl=False)
 
 
 @click.command("describe-domains")

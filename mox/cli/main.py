@@ -28,6 +28,9 @@ COMMANDS = {
     "dkim": "mox.cli.dkim:dkim",
     "dmarc": "mox.cli.dmarc:dmarc",
     "tlsrpt": "mox.cli.tlsrpt:tlsrpt",
+    "mtasts": "mox.cli.mtasts:mtasts",
+    "dane": "mox.cli.dane:dane",
+    "sendmail": "mox.cli.sendmail:sendmail",
     "dnsbl": "mox.cli.dnsbl:dnsbl",
     "dns": "mox.cli.dns:dns",
     "version": "mox.cli.about:version",
@@ -47,7 +50,11 @@ mox.params.append(
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    sys.exit(run(sys.argv[1:]))
+    arguments = sys.argv[1:]
+    if os.path.basename(sys.argv[0]) == "sendmail":
+        # Linked to /usr/sbin/sendmail, for programs that know nothing else.
+        arguments.insert(0, "sendmail")
+    sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str]) -> int:

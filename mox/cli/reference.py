@@ -13,7 +13,7 @@ from mox.base import metrics
 from mox.base.limits import REGEXP_SUBJECT
 from mox.cli.group import leaves, usage
 from mox.cli.main import mox
-from mox.config.describe import describe_domains, describe_static
+from mox.config.describe import describe_domains, describe_sendmail, describe_static
 
 _MADE = "<!-- Made by: bash ci/reference -->\n"
 
@@ -51,6 +51,7 @@ def _config() -> str:
         f" the ends. The first {REGEXP_SUBJECT} characters of a text are searched.\n"
         f"\n## mox.toml\n\n```toml\n{describe_static()}```\n"
         f"\n## domains.toml\n\n```toml\n{describe_domains()}```\n"
+        f"\n## moxsubmit.toml\n\nFor `mox sendmail`.\n\n```toml\n{describe_sendmail()}```\n"
     )
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import FieldInfo
 
 from mox.config.domains import DomainsConfig
 from mox.config.duration import Duration
+from mox.config.sendmail import SendmailConfig
 from mox.config.shape import plain_type
 from mox.config.static import StaticConfig
 from mox.config.toml import format_key, format_string
@@ -26,6 +27,11 @@ def describe_static() -> str:
 def describe_domains() -> str:
     """The annotated ``domains.toml``."""
     return _describe(DomainsConfig)
+
+
+def describe_sendmail() -> str:
+    """The annotated ``moxsubmit.toml``."""
+    return _describe(SendmailConfig)
 
 
 def _describe(kind: type[Struct]) -> str:

@@ -12,6 +12,7 @@ from mox.config.domains import DomainsConfig
 from mox.config.live import Config, make_config
 from mox.config.locate import Places
 from mox.config.problems import ConfigInvalid, Problem
+from mox.config.sendmail import SendmailConfig
 from mox.config.shape import Flaws, to_struct
 from mox.config.static import StaticConfig
 from mox.config.toml import format_path
@@ -56,6 +57,19 @@ def parse_static(text: str, file: str = "mox.toml") -> StaticConfig:
     if problems:
         raise ConfigInvalid(problems)
     return static
+
+
+def parse_sendmail(text: str, file: str = "moxsubmit.toml") -> SendmailConfig:
+    """How ``mox sendmail`` submits.    Errors: ConfigInvalid."""
+    source = Source(text, file)
+    found, problems = _parse(SendmailConfig, source)
+    if found is not None and found.tls and found.starttls:
+        problems += source.problems([(("starttls",), "not together with tls")])
+    if found is not None and found.username and not found.password:
+        problems += source.problems([(("password",), "required with a username")])
+    if problems or found is None:
+        raise ConfigInvalid(problems)
+    return found
 
 
 def load(

@@ -15,7 +15,7 @@ def read_authorities(static: StaticConfig, relative: Callable[[str], Path]) -> b
     ca = static.tls.ca
     pieces = []
     if ca is None or ca.additional_to_system:
-        pieces.append(_system())
+        pieces.append(system_authorities())
     for name in ca.cert_files if ca is not None else ():
         path = relative(name)
         try:
@@ -30,7 +30,7 @@ def read_authorities(static: StaticConfig, relative: Callable[[str], Path]) -> b
     return b"\n".join(pieces)
 
 
-def _system() -> bytes:
+def system_authorities() -> bytes:
     """Empty where the system has none: then nothing is trusted, and opportunistic TLS goes on."""
     paths = ssl.get_default_verify_paths()
     for name in (paths.cafile, paths.openssl_cafile, *_BUNDLES):
