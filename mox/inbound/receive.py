@@ -13,7 +13,9 @@ from typing import Final, Protocol
 import msgspec
 
 from mox.base.limits import HEADER_PARSE, MESSAGE_IN_MEMORY
+from mox.message import authresults
 from mox.message.lines import Octets, ToCRLF
+from mox.smtp.address import domain_to_unicode
 from mox.store.blobs.base import SpoolFile
 from mox.store.content import Spool
 from mox.store.errors import DiskFull
@@ -21,6 +23,10 @@ from mox.store.errors import DiskFull
 BATCH: Final = 256 * 1024  # bytes given to a thread at once
 
 _RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_RESULTS = re.compile(
+    rb"^authentication-results[ \t]*+:([^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+)",
+    re.IGNORECASE | re.MULTILINE,
+)
 # RFC 5322 §2.2: a message may end with its header section, without an empty line.
 _HEADER_ONLY = re.compile(rb"(?:[!-9;-~]++[ \t]*+:[^\r\n]*+\r\n|[ \t][^\r\n]*+\r\n)*+")
 
@@ -68,8 +74,10 @@ class Receiver:
         "_batched",
         "_header",
         "_header_done",
+        "_hostname",
         "_lines",
         "_max_size",
+        "_removed",
         "_spool",
         "_watcher",
         "failure",
@@ -83,8 +91,15 @@ class Receiver:
         watcher: Watcher | None = None,
         *,
         binary: bool = False,
+        hostname: str = "",
     ) -> None:
-        """Input  max_size: bytes; binary: line ends stay as they are (RFC 3030 §3)."""
+        """Input   max_size: bytes; binary: line ends stay as they are (RFC 3030 §3).
+
+        hostname: of ours; results of authentication that claim to be from it are removed
+        (RFC 8601 §5).  The watcher sees them: they may be signed.
+        """
+        self._hostname = hostname
+        self._removed = 0
         self._spool = Spool(folder)
         self._watcher = watcher
         self._max_size = max_size
@@ -105,23 +120,21 @@ class Receiver:
             self.too_big = True
             await self.discard()
             return
-        self._watch(chunk)
-        self._batch.append(chunk)
-        self._batched += len(chunk)
+        self._take(chunk)
         if self._batched >= BATCH:
             await self._spill()
 
     async def finish(self) -> Received:
         """The message; its file is the caller's.    Errors: DiskFull, OSError.    Input: not too big."""
+        if not self._header_done:
+            self._end_header(len(self._header))
         await self._spill()
         if self.failure is not None:
             raise self.failure
         content = self._spool.finish()
-        if not self._header_done:
-            self._end_header(len(self._header))
         return Received(
             content=content,
-            size=self._lines.size,
+            size=self._lines.size - self._removed,
             has_8bit=self._lines.has_8bit,
             has_separator=self._lines.has_separator,
             header=bytes(self._header),
@@ -146,8 +159,13 @@ class Receiver:
             self.failure = e
             await self.discard()
 
-    def _watch(self, chunk: bytes) -> None:
-        """Find the end of the header section; tell who listens."""
+    def _take(self, chunk: bytes) -> None:
+        """Find the end of the header section; tell who listens.
+
+        Where fields may have to be taken out the header is held until it is complete.
+        """
+        if self._header_done or not self._hostname:
+            self._keep(chunk)
         if self._header_done:
             if self._watcher is not None and chunk:
                 self._watcher.body(chunk)
@@ -162,11 +180,35 @@ class Receiver:
         if end <= len(self._header):
             self._end_header(end)
 
+    def _keep(self, piece: bytes) -> None:
+        self._batch.append(piece)
+        self._batched += len(piece)
+
     def _end_header(self, end: int) -> None:
         self._header_done = True
         rest = bytes(self._header[end:])
         del self._header[end:]
+        received = bytes(self._header)
+        if self._hostname:
+            self._header[:] = without_own_results(received, self._hostname)
+            self._removed = len(received) - len(self._header)
+            self._keep(bytes(self._header))
+            self._keep(rest)
         if self._watcher is not None:
-            self._watcher.header_arrived(bytes(self._header))
+            self._watcher.header_arrived(received)
             if rest:
                 self._watcher.body(rest)
+
+
+def without_own_results(header: bytes, hostname: str) -> bytes:
+    """A header section without fields that claim to be our results of authentication.
+
+    RFC 8601 §5: whoever trusts our name in them must not be lied to.
+    Input  hostname: in lower case, A-labels.
+    """
+    ours = {hostname, domain_to_unicode(hostname)}
+
+    def kept(field: re.Match[bytes]) -> bytes:
+        return b"" if authresults.claimed_host(field[1]) in ours else field[0]
+
+    return _RESULTS.sub(kept, header)

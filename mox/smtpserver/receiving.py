@@ -34,7 +34,12 @@ class Incoming:
         self._session = session
         self._binary = transaction.body is Body.BINARY
         self._receiver = Receiver(
-            service.spool_folder, service.max_size, session.evidence, binary=self._binary
+            service.spool_folder,
+            service.max_size,
+            session.evidence,
+            binary=self._binary,
+            # A mail server that hands mail on by LMTP may have our name, and our trust.
+            hostname="" if service.lmtp else service.hostname,
         )
         self._until = service.clock.monotonic_s() + SMTP_TIMEOUT_DATA_TOTAL
         # After DATA the reader finds them.  RFC 3030 §3: in BINARYMIME they are octets as others.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mox.base.limits import DISK_FREE_MIN, HEADER_PARSE, MESSAGE_IN_MEMORY
 from mox.inbound.deliver import remove
-from mox.inbound.receive import Received, Receiver
+from mox.inbound.receive import Received, Receiver, without_own_results
 from mox.store.blobs.base import SpoolFile
 from mox.store.content import Spool
 from mox.store.errors import DiskFull
@@ -153,3 +153,89 @@ async def test_other_chunks_same_message(
     whole = await receive(folder, raw)
     assert await receive(folder, *single) == whole
     assert whole.content == raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+class Watching:
+    def __init__(self) -> None:
+        self.header = b""
+        self.bodies: list[bytes] = []
+
+    def header_arrived(self, header: bytes) -> None:
+        assert not self.header
+        self.header = header
+
+    def body(self, chunk: bytes) -> None:
+        assert self.header
+        assert chunk
+        self.bodies.append(chunk)
+
+
+@pytest.mark.parametrize("step", [1, 7, 100_000])
+async def test_who_watches_sees_header_and_body_as_they_come(tmp_path: Path, step: int) -> None:
+    watching = Watching()
+    receiver = Receiver(tmp_path, 1 << 30, watching)
+    raw = b"A: 1\nB: 2\r\n\r\nbody\r\n\nmore"
+    for start in range(0, len(raw), step):
+        await receiver.write(raw[start : start + step])
+    received = await receiver.finish()
+    assert watching.header == received.header == b"A: 1\r\nB: 2\r\n\r\n"
+    assert b"".join(watching.bodies) == b"body\r\n\r\nmore"
+
+
+async def test_a_message_without_a_body_is_watched_too(tmp_path: Path) -> None:
+    watching = Watching()
+    receiver = Receiver(tmp_path, 1 << 30, watching)
+    await receiver.write(b"Subject: x\r\n")
+    await receiver.finish()
+    assert watching.header == b"Subject: x\r\n"
+    assert watching.bodies == []
+
+
+OURS = (
+    b"authentication-Results : (c) mail.xn--bcher-kva.example; spf=pass\r\n\tdkim=pass\r\n",
+    b'AUTHENTICATION-RESULTS: "MAIL.bXcher.example" 1; none\r\n'.replace(b"X", "ü".encode()),
+)
+OTHERS = (
+    b"Authentication-Results: other.example; spf=pass\r\n",
+    b"Authentication-Results: ; broken\r\n",
+    b"X: y\r\n Authentication-Results: mail.xn--bcher-kva.example; folded\r\n",
+    b"X-Authentication-Results: mail.xn--bcher-kva.example; spf=pass\r\n",
+)
+
+
+@pytest.mark.rfc("8601 §5")
+@pytest.mark.parametrize("step", [3, 100_000])
+@pytest.mark.parametrize(
+    "body", [b"\r\nAuthentication-Results: mail.xn--bcher-kva.example; x\r\n", b""]
+)
+async def test_nobody_else_speaks_in_our_name(tmp_path: Path, step: int, body: bytes) -> None:
+    watching = Watching()
+    receiver = Receiver(tmp_path, 1 << 30, watching, hostname="mail.xn--bcher-kva.example")
+    raw = OURS[0] + OTHERS[0] + OTHERS[2] + OURS[1] + OTHERS[1] + OTHERS[3] + body
+    for start in range(0, len(raw), step):
+        await receiver.write(raw[start : start + step])
+    received = await receiver.finish()
+    left = OTHERS[0] + OTHERS[2] + OTHERS[1] + OTHERS[3] + body
+    assert received.content == left
+    assert received.size == len(left)
+    assert received.header == left[: len(left) - max(0, len(body) - 2)]
+    # What was signed was all of it.
+    assert watching.header + b"".join(watching.bodies) == raw
+
+
+async def test_a_large_header_is_kept_whole(tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path, 1 << 30, hostname="mail.example.org")
+    raw = OURS[0].replace(b"mail.xn--bcher-kva.example", b"mail.example.org") + b"X: " + b"y" * 70
+    raw = b"\r\n".join([raw] + [b"X: " + b"y" * 70] * 30_000) + b"\r\n\r\nbody\r\n"
+    for start in range(0, len(raw), 65_536):
+        await receiver.write(raw[start : start + 65_536])
+    received = await receiver.finish()
+    assert isinstance(received.content, SpoolFile)
+    assert received.content.path.read_bytes() == raw[raw.index(b"X: ") :]
+    assert received.size == received.content.size
+    received.content.path.unlink()
+
+
+def test_one_pass_over_hostile_headers() -> None:
+    header = b"Authentication-Results: " + b"(" * 500_000 + b"\r\n" + b" x\r\n" * 100_000
+    assert without_own_results(header, "mail.example.org") == header

@@ -164,7 +164,7 @@ async def test_a_disk_that_is_full_is_told_after_the_chunk(
 
     await begin(client)
     monkeypatch.setattr(Spool, "write", full)
-    await client.send(b"BDAT 300000\r\n" + b"x" * 300_000 + b"BDAT 4 LAST\r\nQUIT")
+    await client.send(b"BDAT 300002\r\n\r\n" + b"x" * 300_000 + b"BDAT 4 LAST\r\nQUIT")
     await answered(client, 452, "4.3.1")
     await answered(client, 503, "5.5.1")
     monkeypatch.undo()
