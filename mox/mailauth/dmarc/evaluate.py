@@ -3,7 +3,7 @@
 Notes
 - Domains are in A-labels, lower case; ``author_domain`` gives From's so.
 - Chance comes from outside: a number in [0, 1), one per message.
-- A temporary error never leads to a rejection.
+- A temporary error of what could have been aligned never leads to a rejection.
 """
 
 from collections.abc import Sequence
@@ -154,24 +154,27 @@ def evaluate(
     record = found.record
     if record is None:
         return Evaluation(status=found.status, from_domain=from_domain, found=found)
-    is_spf_aligned = (
-        spf is not None
-        and spf.status == "pass"
-        and _is_aligned(spf.domain, from_domain, record.is_spf_strict, suffixes)
+    could_align = spf is not None and _is_aligned(
+        spf.domain, from_domain, record.is_spf_strict, suffixes
     )
+    is_spf_aligned = could_align and spf is not None and spf.status == "pass"
     dkim_aligned = tuple(
         domain
         for domain in dkim.passing_domains(signatures)
         if _is_aligned(domain, from_domain, record.is_dkim_strict, suffixes)
     )
+    # Only what could have been aligned leaves it open: else anybody with a broken domain of their
+    # own could take a policy out of effect.
+    is_open = (could_align and spf is not None and spf.status == "temperror") or any(
+        one.status is dkim.Status.TEMPERROR
+        and one.signature is not None
+        and _is_aligned(one.signature.domain, from_domain, record.is_dkim_strict, suffixes)
+        for one in signatures
+    )
     if is_spf_aligned or dkim_aligned:
         status = Status.PASS
-    elif (spf is not None and spf.status == "temperror") or any(
-        one.status is dkim.Status.TEMPERROR for one in signatures
-    ):
-        status = Status.TEMPERROR
     else:
-        status = Status.FAIL
+        status = Status.TEMPERROR if is_open else Status.FAIL
     return Evaluation(
         status=status,
         from_domain=from_domain,

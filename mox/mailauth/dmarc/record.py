@@ -77,8 +77,8 @@ def is_consent(text: bytes) -> bool:
 def parse_record(text: bytes) -> Record:
     """A policy record from its TXT text.
 
-    Errors  BadRecord: not a record, no tag list, a tag twice, or no valid policy and nobody to
-            tell (§6.6.3 step 6).
+    Errors  BadRecord: not a record, a tag twice, or no valid policy and nobody to tell (§6.6.3
+            step 6).
     """
     tags = _tags(text)
     aggregate = _uris(tags.get("rua", ""))
@@ -111,14 +111,12 @@ def _tags(text: bytes) -> dict[str, str]:
     pieces = text.decode(errors="replace").split(";", DMARC_TAGS + 1)
     if len(pieces) > DMARC_TAGS:
         raise BadRecord("too many tags")
-    if not pieces[-1].strip(" \t"):
-        pieces.pop()
     tags: dict[str, str] = {}
     for piece in pieces:
         name, equals, value = piece.partition("=")
         name = name.strip(" \t").lower()
         if not equals or not _NAME.fullmatch(name):
-            raise BadRecord
+            continue  # §6.3: syntax errors behind the version are ignored
         if name in tags:
             raise BadRecord("duplicate tag")
         tags[name] = value.strip(" \t")

@@ -113,6 +113,21 @@ async def test_temporary_errors_reject_nobody() -> None:
     assert (passed.status, passed.dkim_aligned) == (Status.PASS, ("example.com",))
 
 
+@pytest.mark.rfc("7489 §6.6.2")
+async def test_a_temporary_error_of_somebody_else_leaves_nothing_open() -> None:
+    """Who sends in our name with a broken domain of their own is not spared."""
+    for sender, signatures in (
+        (spf("temperror", "broken.example"), ()),
+        (None, (signed("broken.example", dkim.Status.TEMPERROR),)),
+    ):
+        result = await judge(zones(), sender=sender, signatures=signatures)
+        assert (result.status, result.rejects) == (Status.FAIL, True)
+    strict = await judge(
+        zones("v=DMARC1; p=reject; aspf=s"), sender=spf("temperror", "sub.example.com")
+    )
+    assert (strict.status, strict.rejects) == (Status.FAIL, True)
+
+
 @pytest.mark.rfc("7489 §6.6.3")
 async def test_the_policy_of_a_subdomain() -> None:
     for record, policy in (
