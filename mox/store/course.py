@@ -9,7 +9,7 @@ import msgspec
 from mox._speedups import decode_ranges, merge_ranges
 from mox.base.limits import LEARN_LOG
 from mox.store.account import Account
-from mox.store.engine.base import Batch, Family
+from mox.store.engine.base import Batch, Engine, Family
 from mox.store.errors import DataDamaged
 from mox.store.layout import keys, rows
 from mox.store.layout.rows import Learning, LogChange, LogRow
@@ -72,13 +72,13 @@ async def write(account: Account, batch: Batch, lesson: Lesson | None = None) ->
         words.end_write(() if lesson is None else lesson.counts)
 
 
-def read_log(account: Account, since: int, upto: int) -> tuple[list[Stretch], int]:
+def read_log(engine: Engine, account_id: int, since: int, upto: int) -> tuple[list[Stretch], int]:
     """What change sets ``since < modseq <= upto`` touched, and up to which it was read.    Blocks.
 
     Errors  DataDamaged.
     """
-    start, end = keys.log(account.id, since + 1), keys.log(account.id, upto + 1)
-    found = list(islice(account.shard.engine.scan(Family.LOG, start, end), LEARN_LOG))
+    start, end = keys.log(account_id, since + 1), keys.log(account_id, upto + 1)
+    found = list(islice(engine.scan(Family.LOG, start, end), LEARN_LOG))
     touched: defaultdict[int, list[Ranges]] = defaultdict(list)
     for _, value in found:
         for change in rows.decode(LogRow, value).changes:

@@ -98,6 +98,13 @@ class Learner:
         assert account.course is not None
         return account.course
 
+    async def write_down(self, account: "Account") -> None:
+        """Wait as ``caught_up`` does; then what is stored says so as well."""
+        course = await self.course(account)
+        async with course.lock:
+            if course.record != course.stored:
+                await course.write()
+
     async def close(self) -> None:
         """Finish the lesson at hand, write down how far we are."""
         self._stopping = True
@@ -197,7 +204,9 @@ class Learner:
                 if cursor - course.stored.cursor >= LEARN_LAG:
                     await course.write()
                 return False
-            found, course.ahead_upto = await self._shard.in_thread(read_log, account, cursor, upto)
+            found, course.ahead_upto = await self._shard.in_thread(
+                read_log, self._shard.engine, account.id, cursor, upto
+            )
             course.ahead.extend(found)
         await self._go_ahead(course)
         return course.record.cursor < account.synced_modseq

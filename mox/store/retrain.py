@@ -133,7 +133,9 @@ class _Run:
         while (upto := account.synced_modseq) > self._cursor:
             if account.record.trimmed_modseq > self._cursor:
                 raise RetrainImpossible("the log was trimmed meanwhile; try again")
-            found, last = await account.shard.in_thread(read_log, account, self._cursor, upto)
+            found, last = await account.shard.in_thread(
+                read_log, account.shard.engine, account.id, self._cursor, upto
+            )
             for stretch in found:
                 await self._learn(stretch)
             self._course.retrain_cursor = last

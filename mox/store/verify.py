@@ -7,11 +7,13 @@ folder that no server has open, and by tests on live accounts.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from mox._speedups import Columns, count_ranges
 from mox.base import flags as flagbits
+from mox.mailauth.publicsuffix import listed
 from mox.store.account import Account
 from mox.store.blobs.base import Blobs
 from mox.store.blobs.packs import PackBlobs
@@ -20,6 +22,8 @@ from mox.store.engine.rocks import RocksEngine
 from mox.store.errors import DataDamaged, DataUnreadable
 from mox.store.layout import keys, rows
 from mox.store.layout.rows import AccountRecord, Location, LogRow, MailboxRecord
+from mox.store.verify_learnt import Learnt
+from mox.store.votes import Organizational
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,11 +34,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def verify_account(account: Account) -> list[Problem]:
-    """Check a live account; everything it staged is settled first."""
+    """Check a live account; everything it staged is settled and learnt first."""
     await account.settle()
     shard = account.shard
+    await shard.learner.write_down(account)
+    place = _Place(shard.engine, shard.blobs, shard.organizational)
     problems = await shard.in_thread(
-        lambda: list(_account(shard.engine, shard.blobs, account.id, contents=True))
+        lambda: list(_account(place, account.id, contents=True, junk=True))
     )
     stored_ids = {
         int.from_bytes(key[5:13], "big")
@@ -61,8 +67,19 @@ async def verify_account(account: Account) -> list[Problem]:
     return problems
 
 
-def verify_folder(data_dir: Path, *, contents: bool = True) -> list[Problem]:
-    """Check every shard of a data folder.    Errors: DataLocked, DataUnreadable."""
+class _Place(NamedTuple):
+    """Where an account is stored."""
+
+    engine: Engine
+    blobs: Blobs
+    organizational: Organizational
+
+
+def verify_folder(data_dir: Path, *, contents: bool = True, junk: bool = False) -> list[Problem]:
+    """Check every shard of a data folder.    Errors: DataLocked, DataUnreadable.
+
+    Input  contents: each content is read.  junk: the words of junk filters are counted again.
+    """
     if not (data_dir / "shards").is_dir() and (data_dir / "data" / "shards").is_dir():
         data_dir = data_dir / "data"  # the folder around it, as mox localserve --dir names it
     shards = sorted((data_dir / "shards").glob("*"))
@@ -75,14 +92,16 @@ def verify_folder(data_dir: Path, *, contents: bool = True) -> list[Problem]:
         try:
             for _, value in engine.scan(Family.META, *keys.ACCOUNT_NAMES):
                 number = int.from_bytes(value, "big")
-                problems += _account(engine, blobs, number, contents=contents)
+                place = _Place(engine, blobs, listed().organizational)
+                problems += _account(place, number, contents=contents, junk=junk)
         finally:
             blobs.close()
             engine.close()
     return problems
 
 
-def _account(engine: Engine, blobs: Blobs, number: int, *, contents: bool) -> Iterator[Problem]:
+def _account(place: _Place, number: int, *, contents: bool, junk: bool) -> Iterator[Problem]:
+    engine, blobs, organizational = place
     value = engine.get(Family.META, keys.account(number))
     if value is None:
         yield Problem(where=f"account {number}", text="it has a name but no record")
@@ -121,6 +140,12 @@ def _account(engine: Engine, blobs: Blobs, number: int, *, contents: bool) -> It
     yield from _vanished(engine, number, account, mailboxes, referred)
     yield from _log(engine, number, account, modseqs)
     yield from _contents(engine, blobs, number, account, referred, contents=contents)
+    try:
+        learnt = Learnt(engine, blobs, number, mailboxes, organizational)
+        for name, text in learnt.problems(account, contents=contents, junk=junk):
+            yield Problem(where=f"{account.name}: {name}" if name else account.name, text=text)
+    except DataDamaged as error:
+        yield Problem(where=account.name, text=error.public)
 
 
 def _tree(account: AccountRecord, mailboxes: dict[int, MailboxRecord]) -> Iterator[Problem]:

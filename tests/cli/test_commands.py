@@ -372,7 +372,7 @@ def test_verifydata(
     code: int,
     printed: str,
 ) -> None:
-    module(monkeypatch, "mox.store.verify", verify_folder=lambda _folder: found)
+    module(monkeypatch, "mox.store.verify", verify_folder=lambda _folder, **_: found)
     assert run(["verifydata", str(tmp_path), *options]) == code
     assert capsys.readouterr() == (printed.format(tmp_path), "")
 
@@ -380,7 +380,7 @@ def test_verifydata(
 def test_verifydata_as_json(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module(monkeypatch, "mox.store.verify", verify_folder=lambda _folder: [Found()])
+    module(monkeypatch, "mox.store.verify", verify_folder=lambda _folder, **_: [Found()])
     assert run(["verifydata", "--json", str(tmp_path)]) == 1
     assert json.loads(capsys.readouterr().out) == [
         {"where": "account me", "text": "a message is missing"}

@@ -31,6 +31,7 @@ from mox.store.mailboxes import create, delete
 from mox.store.messages import append, copy, expunge
 from mox.store.retrain import Retraining, retrain
 from mox.store.shard import Shard, memory_shard, open_shard
+from mox.store.verify import verify_account
 from mox.store.votes import read_history
 from mox.store.words import WordCache, read_counts
 
@@ -78,6 +79,7 @@ def mail(
 async def settled(account: Account) -> None:
     await account.shard.learner.caught_up(account)
     await account.shard.learner.idle()
+    assert await verify_account(account) == []
 
 
 def verdict(
@@ -473,6 +475,7 @@ async def test_a_trimmed_log_is_made_up_for(
         await account.settle()
         account.record.trimmed_modseq = account.record.modseq
         batch = Batch()
+        batch.put(Family.META, keys.account(account.id), rows.encode(account.record))
         batch.delete_range(Family.LOG, *keys.account_range(account.id))
         await account.committer.written(account.committer.stage(batch))
     await settled(account)
