@@ -5,10 +5,11 @@ import msgspec
 from mox.outbound.session import Opened
 from mox.queue.entry import Entry
 from mox.smtpclient.errors import DeliveryError, TlsUnavailable
-from mox.smtpclient.secure import NO_STARTTLS, VALIDATION_FAILURE
+from mox.smtpclient.secure import DANE_MISMATCH, NO_STARTTLS, VALIDATION_FAILURE
 from mox.tlspolicy.choose import DaneFinding, DaneState, Demand, Plan
 from mox.tlspolicy.dane import Status
 from mox.tlspolicy.observation import Failure, Observation, Session, StsFinding
+from mox.tlspolicy.pkix import Problem
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +30,8 @@ def observe(
     tls_problem = problem if isinstance(problem, TlsUnavailable) else None
     session = Session.NONE
     if opened.tls_tried:
-        session = Session.SUCCEEDED if tls_problem is None else Session.FAILED
+        broke = tls_problem is not None and not _is_verdict(tls_problem)
+        session = Session.FAILED if broke else Session.SUCCEEDED
     return Observation(
         at_ms=now_ms,
         recipient_domain=seen.domain,
@@ -67,8 +69,13 @@ def _failures(
         if secured.pkix.problem is not None and seen.sts.policy is not None:
             found.append(Failure(result_type=secured.pkix.problem.value))
         if secured.dane is not None and secured.dane.status is Status.MISMATCH:
-            found.append(Failure(result_type=VALIDATION_FAILURE, reason="dane-no-match"))
+            found.append(Failure(result_type=VALIDATION_FAILURE, reason=DANE_MISMATCH))
     return found
+
+
+def _is_verdict(problem: TlsUnavailable) -> bool:
+    """TLS came about, and a policy did not like the certificate: that policy counts a failure."""
+    return problem.reason == DANE_MISMATCH or problem.result_type in tuple(Problem)
 
 
 def _was_without_tls(opened: Opened, plan: Plan) -> bool:

@@ -14,9 +14,9 @@ from mox.tlspolicy import dane
 from mox.tlspolicy.choose import Demand, Plan
 from mox.tlspolicy.pkix import Authorities, Verdict
 
-TLSA_INVALID: Final = "tlsa-invalid"
 NO_STARTTLS: Final = "starttls-not-supported"
 VALIDATION_FAILURE: Final = "validation-failure"
+DANE_MISMATCH: Final = "dane-no-match"  # failure-reason-code
 
 
 class Secured(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +80,7 @@ def enforce(plan: Plan, secured: Secured | None) -> None:
         raise TlsUnavailable(
             f"DANE: {'; '.join(found.problems[:5])}",
             result_type=VALIDATION_FAILURE,
-            reason="dane-no-match",
+            reason=DANE_MISMATCH,
         )
     if plan.verify_pkix and secured.pkix.problem is not None:
         raise TlsUnavailable(
