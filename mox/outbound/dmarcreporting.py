@@ -182,8 +182,8 @@ class DmarcReporting:
     ) -> ReportMail:
         hostname = self._office.hostname
         text = (
-            f"This is an aggregate DMARC report by {hostname} about mail with {domain} as domain of"
-            f" its From address.\n\n{_period_text(feedback)}\n"
+            f"This is an aggregate DMARC report by {hostname}\nabout mail that says it is from"
+            f" {domain}.\n\n{_period_text(feedback)}\n"
         )
         # RFC 7489 §7.2.1.1
         name = f"{hostname}!{domain}!{feedback.begin_s}!{feedback.end_s}.xml.gz"

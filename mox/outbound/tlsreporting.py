@@ -242,7 +242,7 @@ class TlsReporting:
         packed = await self._reports.data.in_thread(_pack, report)
         day = datetime.fromtimestamp(report.begin_s, UTC).strftime("%Y-%m-%d")
         text = (
-            f"This is an aggregate report by {from_domain} about TLS of connections for mail to"
+            f"This is an aggregate TLS report by {from_domain}\nabout connections for mail to"
             f" {domain} on {day} (UTC).\n"
         )
         # RFC 8460 §5.1

@@ -30,6 +30,7 @@ from mox.runtime.accounts import Accounts
 from mox.runtime.authorities import make_client_context, read_authorities
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.delivery import StoreDeliverer
+from mox.runtime.reportsending import ReportSending
 from mox.runtime.returning import Returning
 from mox.runtime.signingkeys import SigningKeys
 from mox.store.outgoing import Outgoing
@@ -65,12 +66,14 @@ class OutgoingMail:
         submitter: Submitter,
         returning: Returning,
         pool: Pool,
+        reporting: ReportSending | None,
     ) -> None:
         self.queue = queue
         self.scheduler = scheduler
         self.submitter = submitter
         self.returning = returning
         self._pool = pool
+        self._reporting = reporting
         self._refreshing: asyncio.Task[None] | None = None
 
     def start(self, policies: MtaStsCache | None) -> None:
@@ -78,9 +81,13 @@ class OutgoingMail:
         self.scheduler.start()
         if policies is not None:
             self._refreshing = asyncio.create_task(_refresh(policies), name="mtasts")
+        if self._reporting is not None:
+            self._reporting.start()
 
     async def close(self) -> None:
         """End deliveries, leave other servers, make everything durable."""
+        if self._reporting is not None:
+            await self._reporting.close()
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
@@ -155,7 +162,12 @@ async def open_outgoing(
         returned=returning,
         spool_folder=shard.spool_folder,
     )
-    return OutgoingMail(queue, scheduler, submitter, returning, pool)
+    reporting = (
+        None
+        if outside is None
+        else ReportSending(outside.reports, outside.resolver, live, clock, keys, queue)
+    )
+    return OutgoingMail(queue, scheduler, submitter, returning, pool, reporting)
 
 
 def _schedule(config: QueueConfig) -> Schedule:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 
-def require(what: str, package: str, found: bool) -> None:
+def require(what: str, package: str, found: bool, *, how: str = "") -> None:
     """Skip if a counterpart is missing; fail where CI promises that it is there (MOX_CI)."""
     if found:
         return
-    reason = f"{what} is missing; install it with: apt install {package}"
+    reason = f"{what} is missing; install it with: {how or f'apt install {package}'}"
     if os.environ.get("MOX_CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -30,3 +30,10 @@ def folder(path: str, package: str) -> Path:
     """A folder that a Debian package brings; see require()."""
     require(path, package, Path(path).is_dir())
     return Path(path)
+
+
+def judges() -> str:
+    """Python with the packages of ci/judges.txt; see require()."""
+    python = Path(__file__).parents[2] / ".venv" / "judges" / "bin" / "python"
+    require(str(python), "", python.exists(), how="bash ci/setup --apt")
+    return str(python)
