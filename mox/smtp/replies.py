@@ -26,6 +26,7 @@ TOO_MANY_CONNECTIONS: Final = reply(421, "4.7.0", "too many connections from you
 TOO_MANY_AUTH_FAILURES: Final = reply(421, "4.7.0", "too many failed authentications")
 TIMED_OUT: Final = reply(421, "4.4.2", "timeout")
 LINE_TOO_LONG: Final = reply(500, "5.5.2", "line too long")
+NOT_ADMITTED: Final = reply(554, "5.7.1", "not a service for this user")
 NOT_SMTP: Final = reply(500, "5.5.2", "unknown command, please try again speaking smtp")
 TOO_MANY_BAD: Final = reply(550, "5.1.0", "too many failures")
 

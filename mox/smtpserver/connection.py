@@ -5,7 +5,9 @@ a BufferedProtocol over TLS, a fresh protocol object for STARTTLS.
 """
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -26,7 +28,7 @@ class Connection:
 
     __slots__ = (
         "_changed", "_drained", "_eof", "_idle", "_input", "_linger", "_lost", "_paused", "_stopped",
-        "_tls_source", "_transport", "local_ip", "remote_ip", "stopping", "tls",
+        "_tls_source", "_transport", "local_ip", "peer_uid", "remote_ip", "stopping", "tls",
     )  # fmt: skip
 
     def __init__(self, transport: asyncio.Transport, tls_source: ServerTLS | None) -> None:
@@ -44,6 +46,7 @@ class Connection:
         self.stopping = False
         self.remote_ip = _ip(transport.get_extra_info("peername"))
         self.local_ip = _ip(transport.get_extra_info("sockname"))
+        self.peer_uid = _uid(transport.get_extra_info("socket"))
         self.tls = self._tls_state()
 
     @property
@@ -326,3 +329,14 @@ def _ip(name: object) -> str:
         return "127.0.0.1"  # a Unix socket: this machine
     # A link-local IPv6 address carries its interface.
     return str(name[0]).partition("%")[0]
+
+
+def _uid(connected: socket.socket | None) -> int | None:
+    """Who is at the other end of a Unix socket, as the kernel knows it."""
+    if connected is None or connected.family != socket.AF_UNIX:
+        return None
+    size = struct.calcsize("3i")  # struct ucred: process, user, group
+    _, uid, _ = struct.unpack(
+        "3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    )
+    return int(uid)

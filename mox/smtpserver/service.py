@@ -148,6 +148,9 @@ class SmtpService(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str  # A-labels; in the greeting and in Received
     submission: bool  # for our users: they must log in; otherwise from other servers
     lmtp: bool = False  # from a mail server of this machine, RFC 2033; not with submission
+    peers: frozenset[int] | None = (
+        None  # user ids that may speak on a Unix socket; None: whoever can
+    )
     clock: Clock
     directory: Directory
     deliverer: Deliverer

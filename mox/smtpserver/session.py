@@ -98,6 +98,9 @@ class Session:
         service, ip = self.service, self.wire.remote_ip
         if self.wire.stopping:
             raise Hangup(replies.SHUTTING_DOWN)
+        if service.peers is not None and self.wire.peer_uid not in service.peers:
+            self.log.warn("smtp.not_admitted", uid=self.wire.peer_uid)
+            raise Hangup(replies.NOT_ADMITTED)
         if service.lmtp:
             return False  # one mail server of this machine, with as many connections as it wants
         if not service.connections.add(ip):

@@ -55,6 +55,11 @@ class Wire(Protocol):
         ...
 
     @property
+    def peer_uid(self) -> int | None:
+        """User id of the program at the other end of a Unix socket; None over TCP."""
+        ...
+
+    @property
     def local_ip(self) -> str:
         """Our own address on this connection."""
         ...

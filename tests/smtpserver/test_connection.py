@@ -1,6 +1,7 @@
 """Real sockets on loopback, with the event loop of Python and with uvloop."""
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
@@ -110,7 +111,10 @@ class Listening:
         loop = asyncio.get_running_loop()
         factory = self.server.protocol(implicit_tls=context is not None)
         self._listener = await loop.create_server(factory, "127.0.0.1", 0, ssl=context)
-        self.port = self._listener.sockets[0].getsockname()[1]
+        bound = self._listener.sockets[0]
+        # Connections inherit it: whoever does not read is noticed soon.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+        self.port = bound.getsockname()[1]
 
     async def stop(self, grace_s: float = 1.0) -> None:
         assert self._listener is not None
@@ -322,8 +326,8 @@ def test_a_client_that_does_not_read_is_waited_for_and_dropped(
             gone = False
             while not gone:
                 try:
-                    async with asyncio.timeout(5):
-                        await loop.sock_sendall(sock, b"EHLO a.b\r\n" * 20_000)
+                    async with asyncio.timeout(60):
+                        await loop.sock_sendall(sock, b"EHLO a.b\r\n" * 2000)
                 except ConnectionError:
                     gone = True
         while len(listening.server):
@@ -373,3 +377,35 @@ def test_reasons_of_failed_handshakes() -> None:
     assert failure_reason(tls_error("SOMETHING")) == "other"
     assert failure_reason(ConnectionResetError()) == "eof"
     assert failure_reason(TimeoutError()) == "other"
+
+
+@pytest.mark.rfc("2033 §3")
+def test_lmtp_over_a_unix_socket(run: Loop, house: House, tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "lmtp"
+        for allowed in (True, False):
+            peers = frozenset({os.geteuid() + (not allowed)})
+            server = SmtpServer(house.service(lmtp=True, peers=peers))
+            loop = asyncio.get_running_loop()
+            listener = await loop.create_unix_server(server.protocol(), path)
+            peer = Peer(*await asyncio.open_unix_connection(path))
+            if allowed:
+                assert await peer.reply() == b"220 mail.example.org LMTP mox\r\n"
+                await peer.say(b"LHLO mx.example", b"250")
+                await peer.say(b"MAIL FROM:<>", b"250")
+                await peer.say(b"RCPT TO:<mox@example.org>", b"250")
+                await peer.say(b"RCPT TO:<other@example.org>", b"250")
+                await peer.say(b"BDAT 14 LAST\r\nSubject: x\r\n", b"250")
+                assert (await peer.reply()).startswith(b"250 2.2.0")
+            else:
+                assert (await peer.reply()).startswith(b"554 5.7.1")
+                assert await peer.reader.read() == b""
+            await peer.close()
+            listener.close()
+            await server.stop()
+            await listener.wait_closed()
+            path.unlink(missing_ok=True)
+        assert len(house.store.messages) == 2
+        assert b"from mx.example ([127.0.0.1])" in house.store.messages[0][2].prefix
+
+    run(main)

@@ -156,7 +156,7 @@ async def test_a_large_message_goes_through_a_file(house: House, client: Client)
         sizes.add(sum(path.stat().st_size for path in house.spool_folder.iterdir()))
     await client.say(b".", 250, "2.2.0")
     assert max(sizes) > 1_000_000
-    assert [account for account, _, _ in house.store.messages] == ["mox", "other"]
+    assert {account for account, _, _ in house.store.messages} == {"mox", "other"}
     assert all(message.content == raw for _, _, message in house.store.messages)
     assert list(house.spool_folder.iterdir()) == []
 

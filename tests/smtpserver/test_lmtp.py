@@ -124,3 +124,10 @@ async def test_connections_are_counted_apart(house: House) -> None:
     before = count()
     await house.connect(lmtp=True)
     assert count() == before + 1
+
+
+@pytest.mark.parametrize(("uid", "code"), [(0, 220), (107, 220), (108, 554), (None, 554)])
+async def test_who_may_speak_on_the_socket(house: House, uid: int | None, code: int) -> None:
+    client = await house.connect(lmtp=True, peers=frozenset({0, 107}), uid=uid, greeted=False)
+    assert (await client.reply()).code == code
+    assert await client.closed() == (code == 554)

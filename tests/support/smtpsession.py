@@ -102,6 +102,7 @@ class MemoryWire:
     def __init__(self, ip: str = "192.0.2.7") -> None:
         self.remote_ip = ip
         self.local_ip = "192.0.2.1"
+        self.peer_uid: int | None = None
         self.tls: TLSState | None = None
         self.after_handshake = TLS13
         self.handshake_fails = False
@@ -431,11 +432,13 @@ class House:
         greeted: bool = True,
         ip: str = "192.0.2.7",
         wire_tls: TLSState | None = None,
+        uid: int | None = None,
         **changes: Any,  # noqa: ANN401  fields of the service
     ) -> Client:
         """A new connection; with ``greeted`` the greeting is read."""
         wire = MemoryWire(ip)
         wire.tls = wire_tls
+        wire.peer_uid = uid
         session = Session(self.service(**changes), wire)
         client = Client(wire, session)
         self.clients.append(client)
