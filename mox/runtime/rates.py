@@ -4,6 +4,8 @@ Source  spec/smtp-server.md section 2.  Counts of open connections end with the 
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -64,8 +66,18 @@ class RateFile:
         except (OSError, msgspec.MsgspecError, ValueError) as error:
             log.warn("rates.not_loaded", file=str(self._path), error=str(error))
 
-    async def keep(self) -> None:
-        """Save every minute, until cancelled."""
+    @asynccontextmanager
+    async def keeping(self) -> AsyncIterator[None]:
+        """Save every minute while this is open, and at its end."""
+        task = asyncio.create_task(self._keep(), name="rates")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self.save()
+
+    async def _keep(self) -> None:
         while True:
             await self._clock.sleep(RATE_STATE_S)
             await self.save()

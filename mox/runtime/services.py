@@ -291,6 +291,7 @@ class Services:
                 judging=None if judges is None else judges.of_listener(listener, hostname),
                 resolver=None if judges is None else judges.resolver,
                 submitter=shared.submitter if submission else None,
+                future_release=submission,  # the queue holds
                 special_localparts=shared.special_localparts,
             )
         )

@@ -23,14 +23,9 @@ from mox.base import metrics
 from mox.base.clock import SystemClock
 from mox.base.errors import Unavailable
 from mox.base.limits import (
-    CONNECTION_RATE,
-    CONNECTIONS_OPEN,
     FILES_OPEN,
-    LOGIN_FAILURES_DAY,
-    LOGIN_FAILURES_MINUTE,
 )
 from mox.base.log import get_logger
-from mox.base.ratelimit import Limits, OpenCounter, RateLimiter, Window
 from mox.base.version import mox_version
 from mox.config.live import Config
 from mox.ctl.server import ControlServer
@@ -49,6 +44,7 @@ from mox.runtime.judging import Judges, make_resolver
 from mox.runtime.listeners import Bound, bind_places, places
 from mox.runtime.metricshttp import MetricsServer
 from mox.runtime.outgoing import OutgoingMail, Outside, open_fetcher, open_outgoing
+from mox.runtime.rates import RateFile, Rates
 from mox.runtime.services import Services, Shared
 from mox.runtime.sockets import listen
 from mox.store.serverdata import open_server_data
@@ -60,7 +56,6 @@ log = get_logger("worker")
 # stalled up to 14 ms, with this 0.9 ms (engine.md section 2.2).
 SWITCH_INTERVAL_S = 0.0005
 CONFIG_POLL_S = 1.0  # spec/config.md section 10
-LOCAL_LIMITS = (1 << 30, 1 << 30, 1 << 30)
 SHARD_FOLDER = Path("shards") / "0"
 SERVER_FOLDER = Path("server")
 
@@ -92,7 +87,7 @@ def run_worker(files: ConfigFiles, options: WorkerOptions, bound: Bound | None =
     logging.configure(static.log_level, dict(static.package_log_levels))
     logging.count_lines(metrics.log_line)
     if bound is None:
-        bound = bind_places(places(static.listeners))
+        bound = bind_places(places(static.listeners, files.relative))
     try:
         return uvloop.run(Worker(files, options, bound).run())
     finally:
@@ -130,6 +125,7 @@ class Worker:
         for name, password in self._options.new_accounts.items():
             if not await accounts.has_password(name):
                 await accounts.set_password(name, password)
+        rates = await self._rates(data, open_things)
         outside = None if self._options.local else await self._outside(data, open_things)
         outgoing = await open_outgoing(
             self._files,
@@ -152,7 +148,7 @@ class Worker:
                 outside.resolver,
                 bouncer=outgoing.returning,
             )
-        shared = await self._shared(shard, accounts, data, judges, outgoing)
+        shared = await self._shared(shard, accounts, data, rates, judges, outgoing)
         services = Services(shared, self._files, self._options.handed_file)
         metrics_server = MetricsServer()
         handlers = Control(
@@ -191,6 +187,16 @@ class Worker:
             await metrics_server.stop()
             accounts.close()
 
+    async def _rates(self, data: Path, open_things: AsyncExitStack) -> Rates:
+        """What one address may do; the counts are kept over a restart where that is wanted."""
+        static, clock = self._files.live.config.static, SystemClock()
+        rates = Rates(clock, static.rate_limits, limited=not self._options.local)
+        if static.keep_rate_state:
+            file = RateFile(rates, data, clock)
+            await file.load()
+            await open_things.enter_async_context(file.keeping())
+        return rates
+
     async def _outside(self, data: Path, open_things: AsyncExitStack) -> Outside:
         """What leads beyond this machine; closed with the worker.    Errors: MoxError."""
         server_data = open_server_data(data / SERVER_FOLDER)
@@ -216,6 +222,7 @@ class Worker:
         shard: Shard,
         accounts: Accounts,
         data: Path,
+        rates: Rates,
         judges: Judges | None,
         outgoing: OutgoingMail,
     ) -> Shared:
@@ -228,13 +235,9 @@ class Worker:
             accounts=accounts,
             clock=clock,
             server_secret=secret,
-            connections=RateLimiter(clock, Window(60, self._limit(CONNECTION_RATE))),
-            open_connections=OpenCounter(self._limit(CONNECTIONS_OPEN)),
-            login_failures=RateLimiter(
-                clock,
-                Window(60, self._limit(LOGIN_FAILURES_MINUTE)),
-                Window(86_400, self._limit(LOGIN_FAILURES_DAY)),
-            ),
+            connections=rates.connections,
+            open_connections=rates.open_connections,
+            login_failures=rates.login_failures,
             next_number=partial(next, numbers),
             make_id=trace_ids.make,
             delays=self._options.delays,
@@ -243,9 +246,6 @@ class Worker:
             judges=judges,
             submitter=outgoing.submitter,
         )
-
-    def _limit(self, limits: Limits) -> Limits:
-        return LOCAL_LIMITS if self._options.local else limits
 
     def _announce(self) -> None:
         metrics.set_speedups(IMPLEMENTATION)

@@ -69,15 +69,16 @@ async def test_counts_go_on_after_a_restart(tmp_path: Path, told: list[str]) -> 
 async def test_they_are_saved_every_minute(tmp_path: Path) -> None:
     clock = FrozenClock()
     rates = Rates(clock, LIMITS)
-    file = RateFile(rates, tmp_path, clock)
-    keeping = asyncio.create_task(file.keep())
-    async with asyncio.timeout(60):
-        while not (tmp_path / FILE).exists():
-            await asyncio.sleep(0.001)
-    keeping.cancel()
-    await asyncio.gather(keeping, return_exceptions=True)
-    assert keeping.cancelled()
-    assert set(clock.slept) == {60.0}
+    async with RateFile(rates, tmp_path, clock).keeping():
+        async with asyncio.timeout(60):
+            while not (tmp_path / FILE).exists():
+                await asyncio.sleep(0.001)
+        assert set(clock.slept) == {60.0}
+        rates.connections.add("10.0.0.1")
+        (tmp_path / FILE).unlink()
+    after = Rates(clock, LIMITS)
+    assert (tmp_path / FILE).exists()
+    await RateFile(after, tmp_path, clock).load()
 
 
 @pytest.mark.parametrize(

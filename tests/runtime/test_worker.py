@@ -10,6 +10,7 @@ import pytest
 from support.ports import HOST, free_offset
 
 from mox.base import log, metrics
+from mox.base.clock import SystemClock
 from mox.config.live import Config
 from mox.ctl.client import Client
 from mox.ctl.commands import ACCOUNT_LIST, STOP, Nothing
@@ -47,14 +48,18 @@ domain = "example.org"
 
 
 class Running:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
         offset = free_offset((143, 25))
         self.imap, self.smtp = 143 + offset, 25 + offset
         (folder / "config").mkdir()
-        (folder / "config" / "mox.toml").write_text(STATIC.format(imap=self.imap, smtp=self.smtp))
+        (folder / "config" / "mox.toml").write_text(
+            STATIC.format(imap=self.imap, smtp=self.smtp) + more
+        )
         (folder / "config" / "domains.toml").write_text(DOMAINS)
         self.files = ConfigFiles(folder / "config" / "mox.toml")
-        self.bound = bind_places(places(self.files.live.config.static.listeners))
+        self.bound = bind_places(
+            places(self.files.live.config.static.listeners, self.files.relative)
+        )
         self.ready = asyncio.Event()
         options = WorkerOptions(new_accounts={"me": "my password"}, ready=self.ready.set)
         self.worker = Worker(self.files, options, self.bound)
@@ -142,3 +147,93 @@ async def test_a_port_that_another_process_got_first(running: Running) -> None:
             await running.worker.run()
     assert not running.ready.is_set()
     assert not (running.files.data_dir / SOCKET_NAME).exists()
+
+
+LMTP = """
+[listeners.two]
+ips = ["127.0.0.1"]
+[listeners.two.lmtp]
+enabled = true
+socket = "../data/lmtp"
+"""
+
+
+async def test_a_mail_server_of_this_machine_delivers_by_lmtp(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    running = Running(tmp_path, LMTP)
+    log.configure(output=io.StringIO())
+    try:
+        task = asyncio.create_task(running.worker.run())
+        await asyncio.wait_for(running.ready.wait(), 60)
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "data" / "lmtp")
+        replies = [await reader.readline()]
+        for line in (
+            "LHLO mx.example",
+            "MAIL FROM:<a@nowhere.invalid>",
+            "RCPT TO:<nobody@example.org>",
+            "RCPT TO:<me@example.org>",
+            "RCPT TO:<postmaster@example.org>",
+            "DATA",
+            "Subject: by lmtp\r\n\r\n.",
+        ):
+            writer.write(f"{line}\r\n".encode())
+            while not replies[-1].startswith(b"503 "):
+                replies.append(await reader.readline())
+                if replies[-1][3:4] == b" ":
+                    break
+        replies.append(await reader.readline())
+        codes = [int(each[:3]) for each in replies if each[3:4] == b" "]
+        assert codes == [220, 250, 250, 550, 250, 250, 354, 250, 250]
+        writer.close()
+        await writer.wait_closed()
+        answers = await running.ask(
+            running.imap, b'a LOGIN me@example.org "my password"', b"b STATUS Postmaster (MESSAGES)"
+        )
+        assert answers[2] == b"* STATUS Postmaster (MESSAGES 1)\r\n"
+        running.worker._stop.set()
+        assert await asyncio.wait_for(task, 60) == 0
+    finally:
+        log.configure()
+        for _, one in running.bound:
+            one.close()
+
+
+RATES = """
+[rate_limits]
+connections_per_minute = [2, 9, 9]
+"""
+
+
+async def test_limits_of_the_configuration_and_over_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OneMinute(SystemClock):
+        """The minute does not end within the test."""
+
+        def now_ms(self) -> int:
+            return 1_790_000_000_000
+
+    monkeypatch.setattr(module, "SystemClock", OneMinute)
+    log.configure(output=io.StringIO())
+    try:
+        for expected in ([b"220", b"220", b"421"], [b"421"]):
+            for child in tmp_path.glob("config"):
+                child.rename(tmp_path / f"config-{len(list(tmp_path.iterdir()))}")
+            running = Running(tmp_path, RATES)
+            text = running.files.path.read_text()
+            running.files.path.write_text("keep_rate_state = true\n" + text)
+            running.files = ConfigFiles(running.files.path)
+            options = WorkerOptions(ready=running.ready.set)
+            running.worker = Worker(running.files, options, running.bound)
+            task = asyncio.create_task(running.worker.run())
+            try:
+                await asyncio.wait_for(running.ready.wait(), 60)
+                found = [(await running.ask(running.smtp))[0][:3] for _ in expected]
+                assert found == expected
+            finally:
+                running.worker._stop.set()
+                assert await asyncio.wait_for(task, 60) == 0
+                for _, one in running.bound:
+                    one.close()
+    finally:
+        log.configure()
