@@ -17,14 +17,17 @@ def verifydata(datadir: Path, junk: bool, as_json: bool) -> int:
     The server must not be running on it; check a copy, or stop the server first. Prints each
     problem and exits with 1 when there are any.
     """
+    from mox.reports.verify import verify_folder as verify_reports
     from mox.store.verify import verify_folder
 
-    problems = verify_folder(datadir, junk=junk)
+    problems = [(one.where, one.text) for one in verify_folder(datadir, junk=junk)]
+    for server in (datadir / "server", datadir / "data" / "server"):
+        problems += [("reports", text) for text in verify_reports(server)]
     if as_json:
-        print_json([{"where": problem.where, "text": problem.text} for problem in problems])
+        print_json([{"where": where, "text": text} for where, text in problems])
     elif not problems:
         click.echo(f"{datadir} is consistent")
     else:
-        for problem in problems:
-            click.echo(f"{problem.where}: {problem.text}")
+        for where, text in problems:
+            click.echo(f"{where}: {text}")
     return 1 if problems else 0

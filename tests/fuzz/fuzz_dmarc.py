@@ -3,10 +3,12 @@
 import asyncio
 
 from mox.dns.zones import Zones
+from mox.mailauth.dmarc.destinations import find_destinations
 from mox.mailauth.dmarc.evaluate import author_domain, evaluate, look_up, method
 from mox.mailauth.publicsuffix import ListedSuffixes
 from mox.message.authresults import AuthResults, format_field
 from mox.message.envelope import BadFrom
+from mox.smtp.address import parse_address
 
 TARGET_NAME: str = "dmarc"
 SEEDS = (
@@ -35,6 +37,10 @@ async def _judge(data: bytes) -> None:
     if result.rejects and b"DMARC1" not in data:
         raise AssertionError("rejected without a policy")
     await look_up(resolver, author, _SUFFIXES)
+    uris = () if found.record is None else found.record.aggregate
+    for one in (await find_destinations(resolver, "x.example", uris, _SUFFIXES)).accepted:
+        if parse_address(str(one.address)) != one.address:
+            raise AssertionError("an address that is none")
     field = format_field(AuthResults(host="h", methods=(method(result),)))
     if field.count(b"\n") != field.count(b"\r\n\t") + 1:
         raise AssertionError("a line of the field belongs to nobody")
