@@ -35,6 +35,8 @@ from mox.inbound.hooks import (
 from mox.inbound.keeping import Keeper
 from mox.inbound.knowledge import Knowledge
 from mox.inbound.letter import Letter
+from mox.mailauth.spf import Identity
+from mox.mailauth.spf import Status as SPFStatus
 from mox.smtp import replies
 from mox.smtp.address import parse_address
 from mox.smtp.reply import Reply
@@ -401,7 +403,10 @@ class _Run:
             if not outcome.reply.is_positive
         ]
         some_only = failed and len(failed) < len(outcomes)
-        if bouncer is None or not some_only or self.delivery.sender.is_null:
+        # Nobody is told of mail that somebody else sent in their name.
+        checked = case.origin.spf.facts
+        proven = checked.status is SPFStatus.PASS and checked.identity is Identity.MAILFROM
+        if bouncer is None or not some_only or not proven:
             return outcomes
         try:
             await bouncer.bounce(

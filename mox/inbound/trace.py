@@ -15,7 +15,7 @@ from mox.message.trace import (
     protocol,
     safe_path,
 )
-from mox.smtp.address import Address
+from mox.smtp.address import Address, domain_to_unicode
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +53,16 @@ def received(arrival: Arrival, recipient: Address | None) -> bytes:
     """The Received field.    Input  recipient: None when there are several."""
     # Where a user is at the moment is nobody's business.
     hidden = arrival.authenticated
+    by_name, by_ascii = _names(arrival.hostname, arrival)
+    from_name, from_ascii = (by_name, by_ascii) if hidden else _names(arrival.hello, arrival)
     return format_received(
         Received(
-            from_name=arrival.hostname if hidden else arrival.hello,
+            from_name=from_name,
+            from_ascii=from_ascii,
             from_ip=None if hidden else arrival.remote_ip,
             from_reverse=None if hidden else arrival.reverse_name or None,
-            by_name=arrival.hostname,
+            by_name=by_name,
+            by_ascii=by_ascii,
             by_ip=arrival.local_ip,
             protocol=arrival.protocol,
             is_requiretls=arrival.requires_tls,
@@ -69,6 +73,12 @@ def received(arrival: Arrival, recipient: Address | None) -> bytes:
             utc_ms=arrival.received_ms,
         )
     )
+
+
+def _names(name: str, arrival: Arrival) -> tuple[str, str | None]:
+    """A host as it is shown, and its A-labels where that differs.    RFC 6531 §3.7.3."""
+    shown = domain_to_unicode(name) if arrival.smtputf8 else name
+    return (name, None) if shown == name else (shown, name)
 
 
 def return_path(arrival: Arrival, sender: Address) -> bytes:

@@ -285,3 +285,13 @@ def test_names_in_unicode_only_in_messages_that_may_have_it() -> None:
     prefix = prefix_for(utf8, to)
     assert "Delivered-To: a@bücher.example\r\nReturn-Path: <>\r\n".encode() in prefix
     assert "for <a@bücher.example>;".encode() in prefix
+    host = "xn--bcher-kva.example"
+    arrival = msgspec.structs.replace(arrival, hello=host, hostname=host)
+    both = prefix_for(msgspec.structs.replace(utf8, arrival=arrival), to).replace(b"\r\n\t", b" ")
+    assert "from bücher.example ([192.0.2.7]) (xn--bcher-kva.example)".encode() in both
+    assert "by bücher.example ([192.0.2.1]) (xn--bcher-kva.example)".encode() in both
+    arrival = msgspec.structs.replace(arrival, smtputf8=False)
+    plain_names = prefix_for(msgspec.structs.replace(utf8, arrival=arrival), to)
+    assert b"from xn--bcher-kva.example ([192.0.2.7]) by xn--bcher" in plain_names.replace(
+        b"\r\n\t", b" "
+    )

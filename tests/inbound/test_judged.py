@@ -210,6 +210,7 @@ async def test_who_got_nothing_is_told_to_the_sender(make_court: Any) -> None:
         ("friend@sender.example", True, ("me", "nobody"), [250, 550]),
         ("", False, ("me", "nobody"), [250, 550]),  # RFC 5321 §4.5.5: never to the null path
         ("friend@sender.example", False, ("nobody", "none"), [550, 550]),
+        ("victim@elsewhere.example", False, ("me", "nobody"), [250, 550]),
     ],
 )
 async def test_no_backscatter(

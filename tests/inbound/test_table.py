@@ -219,7 +219,7 @@ async def test_5_the_policy_of_the_author(make_court: Any) -> None:
         ("v=DMARC1; p=none", [], False),
         ("v=DMARC1; p=reject; pct=50", [], False),  # chance is 0.5
         ("v=DMARC1; p=reject; pct=51", [], True),
-        ("v=DMARC1; p=reject", ["sender.example TXT"], False),  # SPF: temporary error
+        ("v=DMARC1; p=reject", ["sender.example TXT"], True),  # not the author's domain
         ("v=DMARC1; p=reject", ["_dmarc.author.example"], False),
     ],
 )
@@ -261,6 +261,14 @@ async def test_without_an_author_the_rest_decides(court: Court, field: str) -> N
     verdict = await court.verdict()
     assert verdict.reason == "ip1"
     assert verdict.author == ""
+
+
+async def test_5_a_temporary_error_is_no_reason_to_refuse_for_good(make_court: Any) -> None:
+    names = {**GOOD_ZONES, "_dmarc.sender.example": {"TXT": ["v=DMARC1; p=reject"]}}
+    court = make_court(resolver=Zones(names, temporary=["sender.example TXT"]))
+    assert (await court.one(message())).reply.enhanced != "5.7.26"
+    dmarc = next(line for line in (await court.verdict()).checks if line.check == "dmarc")
+    assert dmarc.result == "temperror"
 
 
 # --- 6, 7, 11
