@@ -3,15 +3,12 @@
 import asyncio
 import hashlib
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.certificates import Made
-from support.smtpsink import Sink
+from support.smtpsink import Sink, in_thread
 
 from mox.cli.main import run
 from mox.cli.mtasts import _look_up
@@ -20,29 +17,6 @@ from mox.tlspolicy.dane import suggest
 
 Capture = pytest.CaptureFixture[str]
 LEAF = Made("leaf", names=("mx.example.org",))
-
-
-@contextmanager
-def running(sink: Sink) -> Iterator[None]:
-    """The sink in a thread of its own, since the command line blocks."""
-    started = threading.Event()
-    loop = asyncio.new_event_loop()
-    end = asyncio.Event()
-
-    async def serve() -> None:
-        async with sink.serve():
-            started.set()
-            await end.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    assert started.wait(30)
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(end.set)
-        thread.join()
-        loop.close()
 
 
 def test_records_of_certificates_and_keys(tmp_path: Path, capsys: Capture) -> None:
@@ -67,7 +41,7 @@ def test_dialling(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPat
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
     sink = Sink(context=context)
-    with running(sink):
+    with in_thread(sink):
         zones = {
             "example.org": {"MX": ["1 mx.example.org"]},
             "mx.example.org": {"A": ["127.0.0.1"]},

@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -76,6 +77,30 @@ class Sink:
                 self._used[key] = at + 1
                 return found[min(at, len(found) - 1)]
         return usual
+
+
+@contextmanager
+def in_thread(sink: Sink) -> Iterator[Sink]:
+    """The server in a thread of its own, for callers that block."""
+    started = threading.Event()
+    loop = asyncio.new_event_loop()
+    end = asyncio.Event()
+
+    async def serve() -> None:
+        async with sink.serve():
+            started.set()
+            await end.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    if not started.wait(30):
+        raise RuntimeError("the sink does not start")
+    try:
+        yield sink
+    finally:
+        loop.call_soon_threadsafe(end.set)
+        thread.join()
+        loop.close()
 
 
 class _Hangup(EOFError):
