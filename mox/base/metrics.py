@@ -230,6 +230,12 @@ DMARC_SPF_RESULTS: Final = _counter(
     " softfail, temperror, permerror, other.",
     "result",
 )
+TLSRPT_LOOKUP_SECONDS: Final = _histogram(
+    "mox_tlsrpt_lookup_duration_seconds",
+    "Time to find out who wants TLS reports. result: ok, notfound, malformed, temporary.",
+    _SECONDS_S,
+    "result",
+)
 TLS_SESSIONS: Final = _counter(
     "mox_tlsrptdb_session_total",
     "Sessions in TLS reports received. type: success, a result type of RFC 8460, other.",

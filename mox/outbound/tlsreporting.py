@@ -28,7 +28,7 @@ from mox.reports.keeper import Reports
 from mox.reports.results import Tally, by_day_and_policy, by_day_and_recipient
 from mox.smtp.address import Address
 from mox.tlspolicy.tlsreport import Report, Result, format_report, merge
-from mox.tlspolicy.tlsrpt import BadRecord, look_up
+from mox.tlspolicy.tlsrpt import BadRecord, Record, look_up
 
 log = get_logger("reports")
 
@@ -37,6 +37,7 @@ _START_S = (240.0, 359.0)  # after midnight UTC
 _SPREAD_S = 4 * 3600.0  # over which the reports of a day are begun
 _PAUSE_MAX_S = 5 * 60.0  # between two of them
 _PACKED = "application/tlsrpt+gzip"
+_TEMPORARY = "temporary"
 _SIGNED = (b"tls-report-domain", b"tls-report-submitter")
 
 
@@ -180,16 +181,11 @@ class TlsReporting:
         """
         if not self._is_worth_it(tallies):
             return []
-        try:
-            record, _ = await look_up(self._resolver, domain)
-        except (NotFound, BadName):
-            return []
-        except BadRecord as error:
-            log.info("reports.tls_unwanted", domain=domain, why=error.public)
-            return []
-        except DnsError as error:
-            log.info("reports.tls_later", domain=domain, why=error.public)
-            raise _Later from error
+        began_s = self._clock.monotonic_s()
+        record, result = await self._record(domain)
+        metrics.TLSRPT_LOOKUP_SECONDS.labels(result).observe(self._clock.monotonic_s() - began_s)
+        if result == _TEMPORARY:
+            raise _Later
         found: list[Address] = []
         # RFC 8460 §3: reports by HTTPS are not sent; nobody would know from whom they are.
         for uri in record.rua if record is not None else ():
@@ -200,6 +196,20 @@ class TlsReporting:
             if not await self._reports.suppressed.covers(address, self._clock.now_ms()):
                 found.append(destination.address)
         return found
+
+    async def _record(self, domain: str) -> tuple[Record | None, str]:
+        """The record of a domain or a host, and what looking for it gave, in one word."""
+        try:
+            record, _ = await look_up(self._resolver, domain)
+        except (NotFound, BadName):
+            return None, "notfound"
+        except BadRecord as error:
+            log.info("reports.tls_unwanted", domain=domain, why=error.public)
+            return None, "malformed"
+        except DnsError as error:
+            log.info("reports.tls_later", domain=domain, why=error.public)
+            return None, _TEMPORARY
+        return record, "notfound" if record is None else "ok"
 
     async def _send(
         self,

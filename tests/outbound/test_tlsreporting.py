@@ -271,23 +271,35 @@ async def test_who_knows_it_already_is_not_told_again(sending: Sending) -> None:
 
 
 @pytest.mark.parametrize(
-    ("resolver", "left"),
+    ("resolver", "left", "result"),
     [
-        (Zones({}), []),
-        (zones(x_example="https://x.example/"), []),
-        (zones(x_example="nobody"), []),
-        (Zones({"_smtp._tls.x.example": {"TXT": ["v=TLSRPTv1; rua=mailto:a@b"] * 2}}), []),
-        (Zones({}, temporary=["_smtp._tls.x.example"]), [("x.example", "x.example")]),
+        (Zones({}), [], "notfound"),
+        (Zones({"_smtp._tls.x.example": {"TXT": ["v=spf1 -all"]}}), [], "notfound"),
+        (zones(x_example="https://x.example/"), [], "ok"),
+        (zones(x_example="nobody"), [], "malformed"),
+        (
+            Zones({"_smtp._tls.x.example": {"TXT": ["v=TLSRPTv1; rua=mailto:a@b"] * 2}}),
+            [],
+            "malformed",
+        ),
+        (
+            Zones({}, temporary=["_smtp._tls.x.example"]),
+            [("x.example", "x.example")],
+            "temporary",
+        ),
     ],
-    ids=["none", "https", "malformed", "several", "dns"],
+    ids=["none", "other", "https", "malformed", "several", "dns"],
 )
 async def test_nobody_is_told(
-    sending: Sending, resolver: Zones, left: list[tuple[str, str]]
+    sending: Sending, resolver: Zones, left: list[tuple[str, str]], result: str
 ) -> None:
+    name = "mox_tlsrpt_lookup_duration_seconds_count"
+    before = metrics.REGISTRY.get_sample_value(name, {"result": result}) or 0.0
     sending.resolver = resolver
     sending.add()
     assert await sending.round() == []
     assert await sending.left() == left
+    assert metrics.REGISTRY.get_sample_value(name, {"result": result}) == before + 1
 
 
 async def test_dns_that_fails_and_then_works(sending: Sending) -> None:
