@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support import privatedns
 from support.counterparts import program
 from support.daemon import Daemon, answers_tcp, free_port
-from support.isolated import isolated, require_isolation
 from support.ports import HOST
 
 RESOLVER = """\
@@ -157,30 +155,7 @@ def testmsg_judges(
 ) -> list[str]:
     """What opendkim-testmsg says of each; nothing where all is well.
 
-    It asks port 53 of what resolv.conf names; so it is given a network of its own, where
-    ``support.privatedns`` answers.   texts: name → TXT records.
+    It asks port 53 alone; so it is run by ``support.privatedns``.   texts: name → TXT records.
     """
     executable = program("opendkim-testmsg", "opendkim-tools")
-    require_isolation()
-    resolv = folder / "resolv.conf"
-    resolv.write_text(f"nameserver {HOST}\noptions timeout:2 attempts:3\n")
-    files = [folder / f"{number}.eml" for number in range(len(messages))]
-    for file, message in zip(files, messages, strict=True):
-        file.write_bytes(message)
-    work = {"texts": texts, "command": [executable], "inputs": [str(file) for file in files]}
-    done = subprocess.run(
-        isolated(
-            [f"mount --bind {resolv} /etc/resolv.conf"],
-            [sys.executable, "-m", "support.privatedns"],
-            network=True,
-        ),
-        input=json.dumps(work).encode(),
-        capture_output=True,
-        cwd=Path(__file__).parents[1],
-        timeout=300,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr.decode(errors="replace"))
-    answers: list[str] = json.loads(done.stdout)
-    return answers
+    return privatedns.run_all(texts, [executable], messages, folder)

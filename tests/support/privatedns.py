@@ -1,7 +1,7 @@
-"""Run inside a network of its own: answer DNS at port 53 there, and run a program on many inputs.
+"""Programs that ask nobody but port 53: run in a network of their own, in which we answer there.
 
-Standard input: JSON of the texts to answer with, a command and files that it reads.  Standard
-output: JSON, for each file what the command said on its standard error, or how it ended.
+Run as a program, inside that network, it reads JSON from standard input: texts to answer with, a
+command, and files that it reads in turn; and writes JSON: for each file what the command said.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import dns.flags
 import dns.message
@@ -22,9 +23,44 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from support.isolated import isolated, require_isolation
+from support.ports import HOST
+
 SIOCSIFFLAGS = 0x8914  # netdevice(7)
 IFF_UP = 1
 UDP_SIZE = 512  # bytes; RFC 1035 §4.2.1
+
+
+def run_all(
+    texts: Mapping[str, Sequence[str]],
+    command: Sequence[str],
+    inputs: Sequence[bytes],
+    folder: Path,
+) -> list[str]:
+    """What a command says of each input, while DNS knows these TXT records and nothing else."""
+    require_isolation()
+    resolv = folder / "resolv.conf"
+    resolv.write_text(f"nameserver {HOST}\noptions timeout:2 attempts:3\n")
+    files = [folder / f"input{number}" for number in range(len(inputs))]
+    for file, data in zip(files, inputs, strict=True):
+        file.write_bytes(data)
+    work = {"texts": texts, "command": command, "inputs": [str(file) for file in files]}
+    done = subprocess.run(
+        isolated(
+            [f"mount --bind {resolv} /etc/resolv.conf"],
+            [sys.executable, "-m", "support.privatedns"],
+            network=True,
+        ),
+        input=json.dumps(work).encode(),
+        capture_output=True,
+        cwd=Path(__file__).parents[1],
+        timeout=300,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr.decode(errors="replace"))
+    answers: list[str] = json.loads(done.stdout)
+    return answers
 
 
 def bring_loopback_up() -> None:
@@ -94,9 +130,14 @@ def main() -> None:
     for name in work["inputs"]:
         with open(name, "rb") as file:
             done = subprocess.run(
-                work["command"], stdin=file, capture_output=True, timeout=60, check=False
+                work["command"],
+                stdin=file,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=60,
+                check=False,
             )
-        said = done.stderr.decode(errors="replace").strip()
+        said = done.stdout.decode(errors="replace").strip()
         answers.append(said or (f"exit code {done.returncode}" if done.returncode else ""))
     json.dump(answers, sys.stdout)
 

@@ -25,8 +25,8 @@ options {{
   task_timeout = 60s;
   dns {{
     nameserver = ["{host}:{dns}:1"];
-    timeout = 10s;
-    retransmits = 3;
+    timeout = 5s;
+    retransmits = 1;
     sockets = 4;
     enable_dnssec = false;
   }}
