@@ -25,7 +25,7 @@ from mox.store.engine.memory import MemoryEngine
 from mox.store.errors import RetrainImpossible
 from mox.store.flags import How, change_flags
 from mox.store.layout import keys, rows
-from mox.store.layout.rows import Facts
+from mox.store.layout.rows import Facts, Scan
 from mox.store.mailbox import Mailbox
 from mox.store.mailboxes import create, delete
 from mox.store.messages import append, copy, expunge
@@ -303,6 +303,29 @@ async def test_whom_the_account_wrote_to(account: Account) -> None:
     await move(account, "Sent", [1], "Sent Items")
     await settled(account)
     assert asked("a", "b.example") == "msgtofull"
+
+
+async def test_messages_that_are_not_there_yet_are_not_learnt(account: Account) -> None:
+    """Of a large copy rows are written before the batch that makes it happen, if that ever comes."""
+    inbox, sent = account.mailbox("Inbox"), account.mailbox("Sent")
+    await append(account, inbox, [mail(flags=JUNK)])
+    await append(account, sent, [mail(head="To: a@b.example\r\n")])
+    await settled(account)
+    before = index_rows(account)
+    batch = Batch()
+    for mailbox in (inbox, sent):
+        key = keys.row(account.id, mailbox.id, 1)
+        row = account.shard.engine.get(Family.ROW, key)
+        assert row is not None
+        batch.put(Family.ROW, keys.row(account.id, mailbox.id, 2), row)
+    await account.committer.written(account.committer.stage(batch))
+    assert account.course is not None
+    async with account.course.lock:
+        account.course.set(scan=Scan(account.synced_modseq))
+    account.shard.learner.wake(account)
+    await account.shard.learner.idle()
+    assert account.course.record.scan is None
+    assert index_rows(account) == before
 
 
 async def test_words_follow_the_flags(account: Account) -> None:
@@ -714,7 +737,9 @@ async def test_counts_in_memory_are_those_stored(shard: Shard, account: Account)
     assert counts.get_many(words) == [None] * 8
 
 
-async def test_what_is_read_while_counts_are_written_is_not_kept(tmp_path: Path) -> None:
+async def test_what_is_read_while_counts_are_written_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shard = memory_shard(tmp_path, lambda content: {})
     cache, engine = WordCache(), shard.engine
 
@@ -729,10 +754,29 @@ async def test_what_is_read_while_counts_are_written_is_not_kept(tmp_path: Path)
     assert cache.get_many(engine, [b"word"]) == [None]  # as it was remembered before
     cache.end_write([(b"word", Count(1, 0))])
     assert cache.get_many(engine, [b"word"]) == [Count(1, 0)]
-    fresh = WordCache()
-    fresh.begin_write()
-    assert fresh.get_many(engine, [b"word"]) == [Count(1, 0)]
-    put(Count(2, 0))
-    fresh.end_write([(b"word", Count(2, 0))])
-    assert fresh.get_many(engine, [b"word"]) == [Count(2, 0)]
+    multi_get = engine.multi_get
+    for number, ends in ((2, True), (3, False)):
+        fresh = WordCache()
+
+        def overtaken(
+            family: Family,
+            wanted: list[bytes],
+            cache: WordCache = fresh,
+            number: int = number,
+            ends: bool = ends,
+        ) -> list[bytes | None]:
+            """A batch is written after the look into the index."""
+            found = multi_get(family, wanted)
+            cache.begin_write()
+            put(Count(number, 0))
+            if ends:
+                cache.end_write([(b"word", Count(number, 0))])
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(engine, "multi_get", overtaken)
+            assert fresh.get_many(engine, [b"word"]) == [Count(number - 1, 0)]
+        if not ends:
+            fresh.end_write([])
+        assert fresh.get_many(engine, [b"word"]) == [Count(number, 0)]
     await shard.close()
