@@ -285,7 +285,7 @@ class Services:
                 max_size=listener.smtp_max_message_size,
                 delays=(
                     smtp.Delays(first_time_sender_s=first_time_s)
-                    if shared.delays
+                    if shared.delays and not lmtp
                     else smtp.NO_DELAYS
                 ),
                 judging=None if judges is None else judges.of_listener(listener, hostname),

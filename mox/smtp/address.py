@@ -149,6 +149,11 @@ def read_literal(cursor: Cursor) -> str:
     return literal
 
 
+def ip_literal(ip: str) -> str:
+    """An IP address as an address literal.    RFC 5321 §4.1.3."""
+    return f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]"
+
+
 def parse_domain(text: str) -> str:
     """A domain name in lower case with A-labels.    Errors: CommandError."""
     cursor = Cursor(text.encode("utf-8", "surrogateescape"))

@@ -7,6 +7,7 @@ Laws    parsing is complete before anything is done; it raises CommandError only
 import binascii
 import re
 from collections.abc import Set
+from ipaddress import ip_address
 
 import msgspec
 
@@ -23,6 +24,7 @@ from mox.smtp.params import (
     read_rcpt_params,
 )
 from mox.smtp.reply import Reply
+from mox.smtp.xtext import decode_xtext
 
 _STRING = re.compile(rb'"(?:[ !#-\[\]-~\x80-\xff]|\\[ -~])*"|[!#-~\x80-\xff]+')
 _MECHANISM = re.compile(rb"[A-Za-z0-9_-]{1,20}")  # RFC 4422 §3.1
@@ -30,6 +32,10 @@ _BASE64 = re.compile(
     rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 )  # RFC 4648 §4, padding required
 _SPACES = re.compile(rb" +")
+_XFORWARD_NAME = re.compile(rb"[A-Za-z]+")
+_XFORWARD_VALUE = re.compile(rb"[!-<>-~]+")
+_UNKNOWN = frozenset({"[UNAVAILABLE]", "[TEMPUNAVAIL]"})
+XFORWARD_NAMES = (b"NAME", b"ADDR", b"PORT", b"PROTO", b"HELO", b"IDENT", b"SOURCE")
 _CHUNK_SIZE = re.compile(rb"[0-9]{1,%d}" % SMTP_CHUNK_DIGITS)  # RFC 3030 §2: chunk-size
 
 
@@ -59,6 +65,13 @@ class Bdat(msgspec.Struct, frozen=True):
 
     size: int
     last: bool
+
+
+class Forwarded(msgspec.Struct, frozen=True):
+    """XFORWARD, read.    None: nothing was said of it; empty: the other server does not know it."""
+
+    ip: str | None = None  # of the client that the other server had the message from
+    hello: str | None = None  # its name or address literal
 
 
 class Auth(msgspec.Struct, frozen=True):
@@ -157,6 +170,42 @@ def parse_bdat(rest: bytes, *, exact_end: bool) -> Bdat:
         cursor.expect(b" LAST")
     cursor.end()
     return Bdat(int(size), last)
+
+
+def parse_xforward(rest: bytes) -> Forwarded:
+    """What another server of ours tells of its client.    Postfix's XFORWARD_README.
+
+    Errors  CommandError.  A client's name that is none counts as unknown: it is the client's fault.
+    """
+    cursor = Cursor(rest)
+    found = {}
+    while True:
+        cursor.expect(b" ")
+        name = cursor.match(_XFORWARD_NAME)
+        if name is None or name.upper() not in XFORWARD_NAMES:
+            raise cursor.fail("unknown attribute")
+        cursor.expect(b"=")
+        value = cursor.match(_XFORWARD_VALUE)
+        if value is None:
+            raise cursor.fail("expected a value")
+        text = decode_xtext(value.decode("ascii"))
+        found[name.upper()] = "" if text.upper() in _UNKNOWN else text
+        if cursor.at_end:
+            break
+    ip, hello = found.get(b"ADDR"), found.get(b"HELO")
+    try:
+        if ip:
+            ip = str(ip_address(ip[5:] if ip[:5].upper() == "IPV6:" else ip))
+    except ValueError as e:
+        raise cursor.fail("bad ADDR") from e
+    return Forwarded(ip, None if hello is None else _name_of_client(hello))
+
+
+def _name_of_client(text: str) -> str:
+    try:
+        return parse_hello(f" {text}".encode(), extended=True).name
+    except CommandError:
+        return ""
 
 
 def parse_optional_string(rest: bytes, *, exact_end: bool) -> None:

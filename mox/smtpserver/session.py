@@ -13,7 +13,7 @@ from mox.base.limits import SMTP_TIMEOUT_COMMAND, WRITE_TIMEOUT
 from mox.base.log import get_logger
 from mox.smtp import replies
 from mox.smtp.command import Command as CommandLine
-from mox.smtp.command import Hello
+from mox.smtp.command import Forwarded, Hello
 from mox.smtp.errors import CommandError
 from mox.smtp.reader import Event, LineTooLong, Mode, Reader, Signal
 from mox.smtp.reply import Reply, format_reply
@@ -33,7 +33,7 @@ class Session:
 
     __slots__ = (
         "_at_once", "_out", "_reader", "account", "answers", "auth_failures", "bad", "evidence", "extended",
-        "good", "hello", "id", "log", "login_address", "service", "slow", "spoken", "transaction", "wire",
+        "forwarded", "good", "hello", "id", "log", "login_address", "service", "slow", "spoken", "transaction", "wire",
     )  # fmt: skip
 
     def __init__(self, service: SmtpService, wire: Wire) -> None:
@@ -50,6 +50,7 @@ class Session:
         self.login_address = ""
         self.transaction: Transaction | None = None
         self.evidence: Evidence | None = None  # about who connected; None where nobody is judged
+        self.forwarded = Forwarded()  # by XFORWARD
         self.answers = 1  # how often the reply to the running command is given
         self.auth_failures = 0
         self.slow = False
@@ -67,7 +68,7 @@ class Session:
         counted = False
         try:
             counted = await self._admit()
-            if self.service.judging is not None:
+            if self.service.judging is not None and not self.service.lmtp:
                 self.evidence = self.service.judging.connected(
                     self.wire.remote_ip, tls=self.wire.tls is not None
                 )
@@ -230,14 +231,21 @@ class Session:
         transaction, self.transaction = self.transaction, None
         if transaction is None:
             return
-        self.forget_evidence()
+        await self.end_evidence()
         if transaction.incoming is not None:
             await transaction.incoming.discard()
 
-    def forget_evidence(self) -> None:
+    async def end_evidence(self) -> None:
         """What was found out about a message and its sender is needed no more."""
-        if self.evidence is not None:
+        if self.evidence is None:
+            return
+        if not self.service.lmtp:
             self.evidence.forget()
+            return
+        # The next message comes from another client.
+        evidence, self.evidence = self.evidence, None
+        self.forwarded = Forwarded()
+        await evidence.close()
 
     async def flush(self) -> None:
         """Send what is queued; in slow mode byte by byte.    Errors: ConnectionLost."""

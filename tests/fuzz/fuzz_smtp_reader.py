@@ -23,6 +23,7 @@ SEEDS = (
     b"MAIL FROM:<> BODY=BINARYMIME RET=HDRS ENVID=a+2Bb REQUIRETLS HOLDFOR=7\r\n"
     b"RCPT TO:<a@b> NOTIFY=SUCCESS,DELAY ORCPT=utf-8;\\x{E9}@b\r\nBDAT 5\r\n\r\n.\r\nBDAT 0 LAST\r\nNOOP\r\n",
     b"MAIL FROM:<> HOLDUNTIL=2026-12-31T23:59:60.5Z\r\nBDAT 9 LAST\r\n\n.\n\0\r.\rDABDAT x\r\nQUIT\r\n",
+    b"LHLO x\r\nXFORWARD NAME=a.b ADDR=IPv6:::1 HELO=[UNAVAILABLE] PORT=2+35\r\n",
     b'AUTH PLAIN AGEAYg==\r\nAAAA\r\n*\r\nVRFY "x y" SMTPUTF8\r\nNOOP \xc3\xa9\r\n',
 )
 
@@ -31,6 +32,7 @@ PARSERS: dict[bytes, Callable[[bytes], object]] = {
     b"HELO": lambda rest: command.parse_hello(rest, extended=False),
     b"MAIL": lambda rest: command.parse_mail(rest, exact_end=False),
     b"RCPT": lambda rest: command.parse_rcpt(rest, exact_end=True, smtputf8=len(rest) % 2 == 0),
+    b"XFORWARD": command.parse_xforward,
     b"BDAT": lambda rest: command.parse_bdat(rest, exact_end=True),
     b"AUTH": lambda rest: command.parse_auth(rest, exact_end=False),
     b"VRFY": lambda rest: command.parse_verify(rest, exact_end=False),

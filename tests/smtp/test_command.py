@@ -7,6 +7,7 @@ from mox.smtp.command import (
     Auth,
     Bdat,
     Command,
+    Forwarded,
     decode_response,
     parse_auth,
     parse_bdat,
@@ -16,6 +17,7 @@ from mox.smtp.command import (
     parse_optional_string,
     parse_rcpt,
     parse_verify,
+    parse_xforward,
     split_command,
 )
 from mox.smtp.errors import CommandError
@@ -324,3 +326,25 @@ def test_the_part_not_understood_is_kept_for_those_who_may_see_it() -> None:
         parse_mail(b" FROM:<a@b> &", exact_end=True)
     assert raised.value.remainder == b"&"
     assert "&" not in raised.value.reply.text
+
+
+def test_what_another_server_tells_of_its_client() -> None:
+    both = parse_xforward(
+        b" name=mail.example ADDR=192.0.2.1 PROTO=ESMTP helo=Mail.Example PORT=25"
+    )
+    assert both == Forwarded("192.0.2.1", "mail.example")
+    v6 = parse_xforward(b" ADDR=IPv6:2001:DB8::0:1")
+    assert v6 == Forwarded("2001:db8::1", None)
+    assert parse_xforward(b" HELO=[UNAVAILABLE] ADDR=[unavailable]") == Forwarded("", "")
+    assert parse_xforward(b" SOURCE=LOCAL IDENT=3F+2B") == Forwarded()
+    assert parse_xforward(b" HELO=[192.0.2.1]").hello == "[192.0.2.1]"
+    assert parse_xforward(b" HELO=my+20computer").hello == ""
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"", b" ", b" ADDR", b" ADDR=", b" ADDR=x", b" ADDR=1.2.3.4.5", b" LOGIN=me", b" =x", b" ADDR=1.2.3.4 ",
+     b" HELO=\xc3\xa9", b" ADDR=IPv6:192.0.2"],
+)  # fmt: skip
+def test_xforward_errors(rest: bytes) -> None:
+    assert code_of(lambda: parse_xforward(rest)) == (501, "5.5.2")

@@ -3,7 +3,7 @@
 import errno
 
 import pytest
-from support.smtpsession import Client, House
+from support.smtpsession import Client, FakeJudging, House
 
 from mox.base import metrics
 from mox.base.limits import CONNECTIONS_OPEN
@@ -124,6 +124,62 @@ async def test_connections_are_counted_apart(house: House) -> None:
     before = count()
     await house.connect(lmtp=True)
     assert count() == before + 1
+
+
+async def test_the_client_of_the_other_server_is_judged(house: House) -> None:
+    judging = FakeJudging()
+    relay = await house.connect(lmtp=True, ip="127.0.0.1", judging=judging, delays=Delays())
+    reply = await relay.say("LHLO mx.example", 250)
+    assert "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE" in reply.lines
+    # Nobody is known: nobody is judged.
+    await relay.mail()
+    await relay.data(b"Subject: x\r\n\r\n")
+    assert (judging.connections, len(house.store.messages)) == ([], 1)
+    # As Postfix says it.
+    for host in ("192.0.2.9", "IPV6:2001:db8::9"):
+        await relay.say(f"XFORWARD NAME=a.example ADDR={host} PORT=4711", 250, "2.0.0")
+        await relay.say("XFORWARD PROTO=ESMTP HELO=a.example IDENT=3F SOURCE=REMOTE", 250, "2.0.0")
+        await relay.mail("mox@example.org", "other@example.org")
+        await relay.say("XFORWARD HELO=b.example", 503, "5.5.1")
+        await relay.say("DATA", 354)
+        await relay.send(b"Subject: x\r\n\r\n.\r\n")
+        assert [each.code for each in await replies_of(relay, 2)] == [250, 250]
+    assert [evidence.told for evidence in judging.connections] == [
+        [
+            f"connected {ip}", f"ehlo [{literal}]", "ehlo a.example", "from <sender@remote.example>",
+            "header", "deliver", "close",
+        ]
+        for ip, literal in (("192.0.2.9", "192.0.2.9"), ("2001:db8::9", "IPv6:2001:db8::9"))
+    ]  # fmt: skip
+    # It was of that message only.
+    await relay.mail()
+    await relay.data(b"Subject: x\r\n\r\n")
+    assert (len(judging.connections), len(house.store.messages)) == (2, 2)
+    assert house.clock.slept == []
+
+
+async def test_a_client_that_the_other_server_does_not_know(house: House) -> None:
+    judging = FakeJudging()
+    relay = await house.connect(lmtp=True, judging=judging)
+    await relay.say("LHLO mx.example", 250)
+    await relay.say("XFORWARD HELO=a.example", 250, "2.0.0")
+    await relay.say("XFORWARD ADDR=[UNAVAILABLE]", 250, "2.0.0")
+    await relay.mail()
+    await relay.data(b"Subject: x\r\n\r\n")
+    assert judging.connections == []
+    await relay.say("XFORWARD ADDR=192.0.2.9", 250, "2.0.0")
+    await relay.say("XFORWARD ADDR=192.0.2.10", 250, "2.0.0")
+    assert [each.told[-1] for each in judging.connections] == ["close", "ehlo [192.0.2.10]"]
+    await relay.mail()
+    await relay.say("RSET", 250, "2.0.0")
+    assert judging.connections[1].told[-1] == "close"
+
+
+async def test_nobody_else_may_say_who_is_judged(house: House, relay: Client) -> None:
+    await relay.say("XFORWARD ADDR=192.0.2.9", 500, "5.5.1")
+    stranger = await house.connect(judging=FakeJudging())
+    await stranger.say("EHLO x.example", 250)
+    await stranger.say("XFORWARD ADDR=192.0.2.9", 500, "5.5.1")
 
 
 @pytest.mark.parametrize(("uid", "code"), [(0, 220), (107, 220), (108, 554), (None, 554)])

@@ -65,7 +65,7 @@ async def conclude(
         await _decide_utf8(session, transaction, received)
         outcomes = await _accept(session, transaction, received)
     finally:
-        session.forget_evidence()
+        await session.end_evidence()
     failures = [outcome for outcome in outcomes if not outcome.is_positive]
     if session.service.lmtp:
         session.answers = 1
@@ -177,7 +177,7 @@ async def _judge(
             envid=transaction.envid,
         ),
     )
-    if any(outcome.refused for outcome in outcomes):
+    if any(outcome.refused for outcome in outcomes) and not session.service.lmtp:
         session.slow = True
     return [outcome.reply for outcome in outcomes]
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from mox.base.limits import SMTP_HOLD_MAX, SMTP_RECIPIENTS
 from mox.sasl import MECHANISMS
-from mox.smtp.command import Hello, parse_hello
+from mox.smtp.address import ip_literal
+from mox.smtp.command import XFORWARD_NAMES, Hello, parse_hello
 from mox.smtp.keywords import Keyword, format_ehlo
 from mox.smtp.reply import Reply
 from mox.smtpserver import names
@@ -35,8 +36,7 @@ def _hello(session: "Session", rest: bytes, *, extended: bool) -> Hello:
     if not session.service.submission:
         return parse_hello(rest, extended=extended)
     # Mail programs put anything there; we know them by their login.
-    ip = session.wire.remote_ip
-    return Hello(f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]")
+    return Hello(ip_literal(session.wire.remote_ip))
 
 
 async def _greet(session: "Session", hello: Hello, *, extended: bool) -> None:
@@ -44,7 +44,7 @@ async def _greet(session: "Session", hello: Hello, *, extended: bool) -> None:
     await session.forget()
     session.hello = hello
     session.extended = extended
-    if session.evidence is not None:
+    if session.evidence is not None and not session.service.lmtp:
         session.evidence.said_hello(hello, extended=extended)
 
 
@@ -61,6 +61,8 @@ def keywords(session: "Session") -> list[Keyword]:
         found.append(Keyword("REQUIRETLS"))  # RFC 8689 §2: inside TLS only
     if service.submission:
         found.append(Keyword("AUTH", (" ".join(mechanisms(session)),)))  # RFC 4954
+    if service.lmtp and service.judging is not None:
+        found.append(Keyword("XFORWARD", tuple(name.decode() for name in XFORWARD_NAMES)))
     if offers_holding(session):
         latest = service.clock.now_ms() // 1000 + SMTP_HOLD_MAX
         text = datetime.fromtimestamp(latest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
