@@ -192,7 +192,7 @@ class Services:
                     min_version=minimum,
                     # Spec/smtp-server.md section 1: other servers get a certificate in any case.
                     strict_names=self._shared.strict_names and not incoming,
-                    tickets=not incoming,
+                    tickets=not (incoming and listener.smtp.tls_session_tickets_disabled),
                 )
             )
         return self._tls[key]

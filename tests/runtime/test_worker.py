@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mox.ctl.client import Client
 from mox.ctl.commands import ACCOUNT_LIST, STOP, Nothing
 from mox.ctl.protocol import SOCKET_NAME
 from mox.runtime import worker as module
+from mox.runtime.certificate import make_self_signed
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.listeners import bind_places, places
 from mox.runtime.sockets import BindFailed, bind, endpoint_of, listen
@@ -237,3 +239,48 @@ async def test_limits_of_the_configuration_and_over_a_restart(
                     one.close()
     finally:
         log.configure()
+
+
+ONE_MORE = """
+[listeners.tls]
+ips = ["127.0.0.1"]
+[[listeners.tls.tls.key_certs]]
+cert_file = "c.pem"
+key_file = "k.pem"
+[listeners.tls.smtp]
+enabled = true
+port = {port}
+tls_session_tickets_disabled = {disabled}
+"""
+
+
+@pytest.mark.parametrize("disabled", ["true", "false"])
+async def test_session_tickets_of_incoming_smtp(tmp_path: Path, disabled: str) -> None:
+    port = 25 + free_offset((25,))
+    running = Running(tmp_path, ONE_MORE.format(port=port, disabled=disabled))
+    cert, key = tmp_path / "config" / "c.pem", tmp_path / "config" / "k.pem"
+    make_self_signed(cert, key, clock=SystemClock(), hostname="one.example", names=())
+    log.configure(output=io.StringIO())
+    context = ssl.create_default_context(cafile=cert)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # its tickets come with the handshake
+    try:
+        task = asyncio.create_task(running.worker.run())
+        await asyncio.wait_for(running.ready.wait(), 60)
+        reader, writer = await asyncio.open_connection(HOST, port)
+        for line in (b"EHLO x.example", b"STARTTLS"):
+            writer.write(line + b"\r\n")
+            while not (reply := await reader.readline()).startswith(
+                b"250 " if line[:1] == b"E" else b"220 2.0.0"
+            ):
+                assert reply[:3] in (b"220", b"250")
+        await writer.start_tls(context, server_hostname="one.example")
+        connection = writer.get_extra_info("ssl_object")
+        assert connection.session.has_ticket is (disabled == "false")
+        writer.close()
+        await writer.wait_closed()
+        running.worker._stop.set()
+        assert await asyncio.wait_for(task, 60) == 0
+    finally:
+        log.configure()
+        for _, one in running.bound:
+            one.close()
