@@ -325,9 +325,9 @@ class _Run:
         )
         try:
             await self._scheduler.settle(Carried(outcomes=outcomes))
-        except StoreStopped as problem:
+        except StoreStopped:
             # They stay as they are on disk: an attempt that was not finished, tried again later.
-            log.error("queue.not_settled", problem, entry=left[0])
+            log.warn("queue.not_settled", entry=left[0])
         except Exception as problem:
             metrics.unhandled("queue")
             log.error("queue.not_settled", problem, entry=left[0])

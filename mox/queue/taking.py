@@ -209,7 +209,7 @@ async def take(database: Database, slots: Slots, schedule: Schedule, jitter: Jit
             ticket, taken = _begin(database, look, touched, schedule, jitter)
     finally:
         lanes.end_look()
-    if ticket:
+    if taken.groups:
         await database.committer.synced(ticket)
     return taken
 
@@ -251,16 +251,19 @@ def _begin(
             edit.attempt(new, Attempt(number=new.attempts, start_ms=now))
     for looked in look.lanes:
         edit.leave(looked.lane, looked.ready_ms, looked.first_ms)
-    ticket = edit.stage() if look.lanes else 0
+    # Before lanes are given their new times, which may be earlier.
     for klass, seen_ms in look.seen_ms.items():
         database.lanes.raise_floor(klass, seen_ms)
+    ticket = edit.stage() if look.lanes else 0
     database.busy.update({entry.id: entry for group in begun for entry in group})
+    later = [looked.ready_ms for looked in look.lanes if (looked.ready_ms or 0) > now]
+    times = [time_ms for time_ms in (look.next_ms, *later) if time_ms is not None]
     taken = Taken(
         groups=begun,
         suppressed=frozenset(look.suppressed),
         endings=endings,
         more=look.more,
-        next_ms=look.next_ms,
+        next_ms=min(times, default=None),
     )
     return ticket, taken
 
