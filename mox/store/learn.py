@@ -18,6 +18,7 @@ from mox.base.limits import LEARN_LAG, LEARN_MESSAGES
 from mox.base.log import get_logger
 from mox.store.course import Course, next_mailbox, read_log, write
 from mox.store.engine.base import Batch, Family
+from mox.store.erase import learnt_floor
 from mox.store.errors import AccountMissing, RetrainImpossible, StoreStopped
 from mox.store.layout import keys
 from mox.store.layout.rows import Learning, Scan
@@ -147,10 +148,10 @@ class Learner:
     async def _turn(self, account: "Account") -> None:
         """Some lessons of one account; it queues again while there are more."""
         try:
+            before = learnt_floor(account)
             course = account.course or await self._open(account)
             course.failure = None
             async with course.lock:
-                before = course.floor
                 more = await self._learn(course)
             if more:
                 self.wake(account)

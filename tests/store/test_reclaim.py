@@ -12,9 +12,11 @@ from mox.store.account import Account
 from mox.store.blobs.base import Body
 from mox.store.blobs.packs import HEADER, PackBlobs
 from mox.store.content import NewMessage
+from mox.store.engine.base import Family
 from mox.store.engine.rocks import RocksEngine
+from mox.store.layout import keys
 from mox.store.messages import append, expunge
-from mox.store.shard import Shard, check_format
+from mox.store.shard import Shard, check_format, open_shard
 from mox.store.verify import verify_account
 
 Make = Callable[..., NewMessage]
@@ -180,3 +182,24 @@ async def test_a_move_and_the_removal_of_its_account_leave_no_place(
     await reclaimer._move(located[:1])
     monkeypatch.undo()
     assert reclaimer._placed_in({1, 2, 3, 4, 5}) == {1: [], 2: [], 3: [], 4: [], 5: []}
+
+
+async def test_what_was_held_when_the_server_stopped_is_erased_at_the_next_open(
+    tmp_path: Path, message: Make
+) -> None:
+    """Also where the learner has nothing left to do by then."""
+    shard = open_shard(tmp_path / "held", lambda content: {})
+    account = await shard.create_account("mox")
+    inbox = account.mailbox("Inbox")
+    await append(account, inbox, [message("1"), message("2")])
+    await account.open_view(inbox, read_only=False)
+    await expunge(account, inbox, array("I", [0]))
+    await shard.learner.idle()
+    await shard.eraser.idle()
+    await shard.close()
+    shard = open_shard(tmp_path / "held", lambda content: {})
+    account = await shard.account("mox")
+    await shard.eraser.idle()
+    located = shard.engine.scan(Family.LOC, *keys.account_range(account.id))
+    assert len(list(located)) == 1
+    await shard.close()
