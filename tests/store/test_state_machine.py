@@ -6,6 +6,7 @@ import tempfile
 import threading
 from array import array
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from mox._speedups import ranges_of
 from mox.base import flags as flagbits
 from mox.base.clock import FrozenClock
-from mox.store import erase, flags, mailbox, messages, reading
+from mox.store import bodies, commit, erase, flags, mailbox, messages, reading, shard
 from mox.store.account import Account
 from mox.store.blobs.memory import MemoryBlobs
 from mox.store.content import NewMessage
@@ -86,25 +87,75 @@ class Gate:
     """Syncs wait here while it is shut; ``let_one_through`` ends one of them."""
 
     def __init__(self) -> None:
-        self.open = threading.Event()
-        self.open.set()
-        self.permits = threading.Semaphore(0)
-        self.waiting = 0
+        self.is_open = True
+        self.waiting = False
+        self._permit = threading.Event()
+        self._rested = threading.Event()
 
     def watch(self, engine: Engine) -> None:
         sync = engine.sync
 
         def wait_and_sync() -> None:
-            self.waiting += 1
-            for _ in range(10_000):
-                if self.open.is_set() or self.permits.acquire(timeout=0.001):
-                    break
-            else:
-                raise AssertionError("the gate stays shut")
-            self.waiting -= 1
+            if not self.is_open:
+                self.waiting = True
+                self._rested.set()
+                assert self._permit.wait(60), "the gate stays shut"
+                self._permit.clear()
+                self.waiting = False
             sync()
 
         engine.sync = wait_and_sync  # type: ignore[method-assign]
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Run a job to its end, or until it waits here."""
+        if self.is_open:
+            job()
+            return
+
+        def run_and_rest() -> None:
+            job()
+            self._rested.set()
+
+        self._rest_after(threading.Thread(target=run_and_rest).start)
+
+    def let_one_through(self) -> None:
+        """One sync ends; until the thread waits for another one, or is done."""
+        assert self.waiting
+        self._rest_after(self._permit.set)
+
+    def open(self) -> None:
+        """From here on no sync waits."""
+        self.is_open = True
+        if self.waiting:
+            self.let_one_through()
+
+    def shut(self) -> None:
+        """From here on each sync waits."""
+        self.is_open = False
+
+    def _rest_after(self, start: Callable[[], None]) -> None:
+        self._rested.clear()
+        start()
+        assert self._rested.wait(60), "a thread does not end"
+
+
+class InTurn(Executor):
+    """Threads that never run beside the event loop, so that each run of a test is the same."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        future: Future[T] = Future()
+
+        def job() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:
+                future.set_exception(error)
+
+        self._gate.run(job)
+        return future
 
 
 WHERE, WHICH, BITS = st.integers(0, 9), st.integers(0, 5), st.integers(0, 15)
@@ -152,6 +203,7 @@ STEPS: list[tuple[int, str, dict[str, st.SearchStrategy[Any]]]] = [
     (2, "shut", {}),
     (1, "release", {}),
     (4, "sync_some", {}),
+    (2, "time_passes", {}),
     (2, "load_behind", {"where": WHERE}),
     (1, "history", {"where": WHERE, "back": st.integers(0, 8)}),
     (1, "verify", {}),
@@ -160,6 +212,12 @@ STEPS: list[tuple[int, str, dict[str, st.SearchStrategy[Any]]]] = [
 STEP = st.sampled_from([at for at, (often, *_) in enumerate(STEPS) for _ in range(often)]).flatmap(
     lambda at: st.tuples(st.just(STEPS[at][1]), st.fixed_dictionaries(STEPS[at][2]))
 )
+
+
+async def a_while() -> None:
+    """Until nothing goes on but what waits for a thread or a timer."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 class AccountAgainstModel(RuleBasedStateMachine):
@@ -182,6 +240,11 @@ class AccountAgainstModel(RuleBasedStateMachine):
         self.engine: Engine = MemoryEngine()
         self.blobs = MemoryBlobs()
         self.gate = Gate()
+        in_turn = InTurn(self.gate)
+        for module in (bodies, commit, shard):
+            self.patches.enter_context(
+                mock.patch.object(module, "ThreadPoolExecutor", return_value=in_turn)
+            )
         self.boxes: dict[str, Box] = {}
         self.clients: list[Client] = []
         self.subscribed: set[str] = set()
@@ -219,7 +282,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
             self.folder,
             lambda content: {},
             clock=self.clock,
-            lazy_sync_s=0.001,
+            lazy_sync_s=3600,  # the step "time_passes" does it
         )
         if first:
             self.account = await self.shard.create_account("mox", mailboxes=())
@@ -236,7 +299,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
 
     def do(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Run a change to its end; with the gate shut until it is staged."""
-        if self.gate.open.is_set():
+        if self.gate.is_open:
             return self.run(work)
         before = self.account.ticket
 
@@ -256,7 +319,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
             self.release()
             self.run(self.finish())
         finally:
-            self.gate.open.set()
+            self.gate.open()
             self.loop.close()
             self.patches.close()
             shutil.rmtree(self.folder)
@@ -388,12 +451,12 @@ class AccountAgainstModel(RuleBasedStateMachine):
                 client.known[uid] = box.messages[uid].flags
         for uid in behind & live.keys():
             client.known[uid] = box.messages[uid].flags
-        if self.gate.open.is_set():
+        if self.gate.is_open:
             self.run(self.account.committer.written(result.ticket))
 
     def copy(self, where: int, there: int, slots: int, move: bool, mine: int) -> None:
         source, target = self.box_of(where), self.box_of(there)
-        if source.mailbox.columns is None and not self.gate.open.is_set():
+        if source.mailbox.columns is None and not self.gate.is_open:
             return
         self.load(source)
         chosen = self.slots_of(source, slots)
@@ -419,7 +482,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
 
     def expunge(self, where: int, slots: int) -> None:
         box = self.box_of(where)
-        if box.mailbox.columns is None and not self.gate.open.is_set():
+        if box.mailbox.columns is None and not self.gate.is_open:
             return
         self.load(box)
         chosen = self.slots_of(box, slots)
@@ -466,7 +529,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
             raise AssertionError(f"{error.__name__} expected")
 
     def delete(self, name: str) -> None:
-        if not self.gate.open.is_set():
+        if not self.gate.is_open:
             return
         if name not in self.boxes:
             return
@@ -480,7 +543,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
             message.gone = self.newest
 
     def rename(self, old: str, new: str) -> None:
-        if old not in self.boxes or (old == "Inbox" and not self.gate.open.is_set()):
+        if old not in self.boxes or (old == "Inbox" and not self.gate.is_open):
             return
         if new in self.boxes:
             self.refused(rename(self.account, old, new), MailboxExists)
@@ -511,7 +574,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
             old.gone = self.newest
 
     def subscribe(self, name: str, on: bool) -> None:
-        if not self.gate.open.is_set() and (name in self.subscribed) == on:
+        if not self.gate.is_open and (name in self.subscribed) == on:
             return
         if on:
             self.do(subscribe(self.account, name))
@@ -524,7 +587,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
     # -------------------------------------------------------------- views
 
     def open_view(self, where: int, read_only: bool) -> None:
-        if not self.gate.open.is_set() or len(self.clients) >= 4:
+        if not self.gate.is_open or len(self.clients) >= 4:
             return
         box = self.box_of(where)
         view = self.run(self.account.open_view(box.mailbox, read_only=read_only))
@@ -625,7 +688,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
 
     def read_contents(self, which: int, deep: bool) -> None:
         """What a client was not told to be gone can be read, after any erasing."""
-        if not self.gate.open.is_set():
+        if not self.gate.is_open:
             return
         client = self.client_of(which)
         if client is None:
@@ -642,6 +705,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
     # -------------------------------------------------------------- memory, disk
 
     def drop_columns(self, where: int) -> None:
+        self.run(a_while())  # a loading that came to its end lets go
         mailbox = self.box_of(where).mailbox
         loaded = mailbox.columns is not None
         assert mailbox.drop_columns() == (loaded and not mailbox.views)
@@ -653,16 +717,16 @@ class AccountAgainstModel(RuleBasedStateMachine):
 
     def shut(self) -> None:
         """From here on nothing becomes durable, so nothing may be told."""
-        if not self.gate.open.is_set():
+        if not self.gate.is_open:
             return
         self.run(self.account.settle())
         self.run(asyncio.sleep(0))
-        self.gate.open.clear()
+        self.gate.shut()
 
     def release(self) -> None:
-        if self.gate.open.is_set():
+        if self.gate.is_open:
             return
-        self.gate.open.set()
+        self.gate.open()
         if self.pending:
             self.run(asyncio.wait_for(asyncio.gather(*self.pending), 10))
             self.pending.clear()
@@ -670,23 +734,20 @@ class AccountAgainstModel(RuleBasedStateMachine):
 
     def sync_some(self) -> None:
         """What was written before becomes durable, what came later does not."""
-        if self.gate.open.is_set() or not self.gate.waiting:
+        if self.gate.is_open or not self.gate.waiting:
             return
-        before = self.account.synced_modseq
+        self.gate.let_one_through()
+        self.run(a_while())
 
-        async def until_told() -> None:
-            self.gate.permits.release()
-            for _ in range(50):
-                await asyncio.sleep(0.0001)
-                if self.account.synced_modseq != before:
-                    break
-
-        self.run(until_told())
+    def time_passes(self) -> None:
+        """What was written long enough ago is synced."""
+        self.call(self.shard.committer._sync_all)
+        self.run(a_while())
 
     def load_behind(self, where: int) -> None:
         """A mailbox is loaded while its newest rows are not written yet."""
         box = self.box_of(where)
-        if box.mailbox.columns is None and not self.gate.open.is_set():
+        if box.mailbox.columns is None and not self.gate.is_open:
             self.pending.append(self.loop.create_task(box.mailbox.load()))
 
     def history(self, where: int, back: int) -> None:
@@ -697,7 +758,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
         assert found == ranges_of(expected)
 
     def verify(self) -> None:
-        if not self.gate.open.is_set():
+        if not self.gate.is_open:
             return
         self.run(self.account.settle())
         assert self.run(verify_account(self.account)) == []
@@ -712,7 +773,7 @@ class AccountAgainstModel(RuleBasedStateMachine):
             assert record.size == sum(len(m.content) for m in live)
 
     def reopen(self) -> None:
-        if not self.gate.open.is_set():
+        if not self.gate.is_open:
             return
         for client in self.clients:
             client.view.close()
