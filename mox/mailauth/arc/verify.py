@@ -52,10 +52,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 class Verification:
     """The chain of one message, judged while it arrives; used as ``dkim.verify.Verification``."""
 
-    __slots__ = ("_bodies", "_fields", "_sets", "body_offset", "fault")
+    __slots__ = ("_bodies", "_fields", "_now_s", "_sets", "body_offset", "fault")
 
-    def __init__(self, header: Buffer) -> None:
+    def __init__(self, header: Buffer, *, now_s: int) -> None:
         """``header``: a header section, or a message."""
+        self._now_s = now_s
         self.fault = ""  # why the chain fails without asking anybody
         self._sets: list[ArcSet] = []
         self._fields: HeaderFields | None = None
@@ -125,6 +126,8 @@ class Verification:
     ) -> str:
         """What is wrong with an ARC-Message-Signature, or nothing.    RFC 8617 §5.2 step 4."""
         signature = one.signature
+        if signature.expires_at is not None and signature.expires_at < self._now_s:
+            return "signature expired"  # RFC 8617 §4.1.2: what DKIM says of x= holds
         try:
             key = _key(answers[signature.record_name], signature)
         except BadKey as error:
@@ -193,9 +196,9 @@ def _seal_key(answer: KeyAnswer, one: ArcSet) -> PublicKey:
     return load_key(record)
 
 
-async def verify(resolver: Resolver, message: Buffer) -> Result:
+async def verify(resolver: Resolver, message: Buffer, *, now_s: int) -> Result:
     """The judgement on the chain of a message at hand."""
-    verification = Verification(message)
+    verification = Verification(message, now_s=now_s)
     verification.prefetch(resolver)
     if verification.needs_body:
         for start in range(verification.body_offset, len(message), _PIECE):

@@ -18,6 +18,7 @@ MESSAGE = (
     b"From: Ann <ann@example.com>\r\nTo: list@example.org\r\nSubject: One\r\n"
     b"Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\nHello  there \r\n\r\n"
 )
+NOW = 1_800_000_000
 HANDS = (b"one.example", b"two.example", b"three.example")
 
 
@@ -60,7 +61,7 @@ def theirs_says(message: bytes, key: RSAPrivateKey) -> str:
 
 
 async def judge(message: bytes, resolver: Zones) -> Result:
-    return await verify(resolver, message)
+    return await verify(resolver, message, now_s=NOW)
 
 
 @pytest.mark.rfc("8617 §5.2")
@@ -87,7 +88,7 @@ async def test_without_chain_there_is_none(chains: list[bytes], zones: Zones) ->
     result = await judge(chains[0], zones)
     assert (result.status, result.hands) == (Status.NONE, ())
     assert zones.asked == []
-    assert not Verification(chains[0]).needs_body
+    assert not Verification(chains[0], now_s=NOW).needs_body
 
 
 @pytest.mark.rfc("8617 §5.2")
@@ -178,6 +179,20 @@ async def test_many_sets_are_not_looked_at(chains: list[bytes], zones: Zones) ->
     assert (result.status, result.reason) == (Status.FAIL, "too many ARC sets")
     broken = await judge(b"no colon\r\n" + chains[1], zones)
     assert (broken.status, broken.reason) == (Status.FAIL, "malformed header section")
+
+
+@pytest.mark.rfc("8617 §4.1.2")
+async def test_an_expired_signature(rsa_pem: bytes, zones: Zones) -> None:
+    one = seal(MESSAGE, rsa_pem, HANDS[0], b"none")
+    expired = one.replace(
+        b"ARC-Message-Signature: i=1;", b"ARC-Message-Signature: i=1; x=1799999999;"
+    )
+    assert expired != one
+    result = await judge(expired, zones)
+    assert (result.status, result.reason) == (
+        Status.FAIL,
+        "message signature 1: signature expired",
+    )
 
 
 @pytest.mark.rfc("8617 §5.2.1")
