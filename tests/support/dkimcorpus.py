@@ -211,17 +211,21 @@ def signed(
         data = b"".join(map(relaxed_field, [*fields, unsigned]))
     else:
         data = b"".join([*fields, unsigned])
-    signature = base64.b64encode(_sign(key(by), data.removesuffix(b"\r\n"), hash_name)).decode()
+    signature = signature_over(data.removesuffix(b"\r\n"), by, hash_name)
     if values.get("b") is not None:
         return unsigned + message  # b= among the tags already
     at = unsigned.rindex(b"b=") + 2
     return unsigned[:at] + signature.encode() + unsigned[at:] + message
 
 
-def _sign(private: PrivateKey, data: bytes, hash_name: str) -> bytes:
+def signature_over(data: bytes, by: str, hash_name: str = "sha256") -> str:
+    """b= for what is signed."""
+    private = key(by)
     if isinstance(private, Ed25519PrivateKey):
-        return private.sign(hashlib.sha256(data).digest())  # RFC 8463 §3
-    return private.sign(data, PKCS1v15(), SHA1() if hash_name == "sha1" else SHA256())
+        octets = private.sign(hashlib.sha256(data).digest())  # RFC 8463 §3
+    else:
+        octets = private.sign(data, PKCS1v15(), SHA1() if hash_name == "sha1" else SHA256())
+    return base64.b64encode(octets).decode()
 
 
 # --- the corpus ---

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import json
 import sys
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 LIBRARY = "libopendmarc.so.2"
 MAXPATHLEN = 4096
@@ -23,13 +23,13 @@ VERDICTS = {14: "nopolicy", 15: "pass", 16: "reject", 17: "quarantine", 18: "mon
 
 
 class _Address(ctypes.Structure):
-    _fields_: Any = (("octets", ctypes.c_char * 16),)  # a sockaddr_in
+    _fields_: ClassVar[Any] = (("octets", ctypes.c_char * 16),)  # a sockaddr_in
 
 
 class _Library(ctypes.Structure):
     """OPENDMARC_LIB_T."""
 
-    _fields_: Any = (
+    _fields_: ClassVar[Any] = (
         ("tld_type", ctypes.c_int),
         ("tld_source_file", ctypes.c_char * MAXPATHLEN),
         ("nscount", ctypes.c_int),
