@@ -99,6 +99,8 @@ def _entries(database: Database, submission: Submission, contents: list[int]) ->
     first = database.counters.next_id
     # Only what has one sender can go out in one transaction.
     base_id = first if len(submission.recipients) > 1 and len(senders) == 1 else 0
+    short = clip(submission.subject)[:QUEUE_SUBJECT]
+    submission = msgspec.structs.replace(submission, subject=short)
     return [
         _entry(database, submission, recipient, contents, base_id, now)
         for recipient in submission.recipients
@@ -140,7 +142,7 @@ def _entry(
         is_tls_report=submission.is_tls_report,
         future_release=submission.future_release,
         message_id=submission.message_id,
-        subject=clip(submission.subject)[:QUEUE_SUBJECT],
+        subject=submission.subject,
         ret=submission.ret,
         envelope_id=submission.envelope_id,
         notify=recipient.notify,
