@@ -217,5 +217,5 @@ async def test_all_judge_alike_or_we_know_why(
 async def test_what_three_signers_signed_passes_before_us(messages: Messages, names: Names) -> None:
     right = {name: one for name, one in messages.items() if name.startswith("signed by")}
     right.pop("signed by opendkim-testmsg")  # rsa-sha1
-    assert len(right) > 90
+    assert len(right) > 70
     assert set((await ours(right, names)).values()) == {"pass"}

@@ -44,8 +44,6 @@ TEXT = b"Dear  Bob,\r\n\r\n\tthis is  the text. \r\n.\r\n..dots\r\n\r\nAnn\r\n"
 BODIES = {
     "text": TEXT,
     "empty": b"",
-    "one empty line": b"\r\n",
-    "empty lines": b"\r\n\r\n\r\n",
     "trailing empty lines": TEXT + b"\r\n\r\n\r\n",
     "white space": b" \t \r\nx \t y\t\r\n \r\n",
     "8 bit": "Grüße aus Köln\r\n".encode(),

@@ -91,7 +91,12 @@ class Rspamd(Daemon):
             connection.close()
 
     def symbols(
-        self, message: bytes, *, ip: str = "192.0.2.1", helo: str = "", sender: str = ""
+        self,
+        message: bytes,
+        *,
+        ip: str = "192.0.2.1",
+        helo: str = "mail.example.net",
+        sender: str = "x@example.net",
     ) -> Mapping[str, list[str]]:
         """What it found: symbol → its options."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=120)
