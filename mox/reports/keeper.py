@@ -39,8 +39,9 @@ class Reports:
 async def open_reports(
     data: ServerData, *, suffixes: Callable[[], PublicSuffixes] = listed
 ) -> Reports:
-    """The reports in an open database.    Errors: DataDamaged, StoreStopped."""
+    """The reports in an open database, without those too old.    Errors: DataDamaged, StoreStopped."""
     reports = Reports(data, suffixes=suffixes)
     await reports.dmarc.shelf.open()
     await reports.tls.shelf.open()
+    await reports.tidy()
     return reports

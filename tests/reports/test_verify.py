@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from mox.base.clock import FrozenClock
+from mox.base.limits import RECEIVED_KEEP_S
 from mox.cli.main import run
 from mox.mailauth.dmarc.feedbackxml import parse
 from mox.reports import keys
@@ -25,9 +27,20 @@ async def keep(reports: Reports) -> None:
     )
 
 
+async def test_opening_removes_what_is_too_old(data: ServerData, clock: FrozenClock) -> None:
+    reports = await open_reports(data)
+    await keep(reports)
+    clock.advance(RECEIVED_KEEP_S - 10)
+    reports = await open_reports(data)
+    assert reports.dmarc.shelf.totals.count == 1
+    clock.advance(20)
+    reports = await open_reports(data)
+    assert reports.dmarc.shelf.totals.count == 0
+
+
 async def damaged(family: Family, key: bytes, value: bytes | None) -> list[str]:
     """What is told after one row is changed, or removed."""
-    data = memory_server_data()
+    data = memory_server_data(clock=FrozenClock(1_795_910_400_000))
     reports = await open_reports(data)
     await keep(reports)
     await reports.close()
