@@ -33,10 +33,17 @@ def add_account(config: Config, text: str, *, account: str, address: str) -> str
 
 
 def remove_account(config: Config, text: str, *, account: str) -> str:
-    """An account and its addresses.    Errors: ChangeRefused."""
+    """An account, its addresses, and the report addresses of domains that led to it.
+
+    Errors  ChangeRefused.
+    """
     account_named(config, account)
     if account == config.static.postmaster.account:
         raise ChangeRefused(f"{account!r} is the account of the postmaster")
+    for name, domain in config.domains.domains.items():
+        for table, report in (("dmarc", domain.dmarc), ("tlsrpt", domain.tlsrpt)):
+            if report is not None and report.account == account:
+                text = edit(text, ("domains", name, table), UNSET)
     return edit(text, ("accounts", account), UNSET)
 
 

@@ -45,6 +45,20 @@ def test_add_and_remove_an_account(config: Config, static_text: str, domains_tex
     assert change.remove_account(after, text, account="new one").strip() == domains_text.strip()
 
 
+def test_report_addresses_go_with_their_account(
+    config: Config, static_text: str, domains_text: str
+) -> None:
+    text = change.add_domain(config, domains_text, domain="new.example", account="x", localpart="x")
+    after = load.load(static_text, text)
+    domain = after.domains.domains["new.example"]
+    assert domain.dmarc is not None
+    assert domain.dmarc.account == "x"
+    left = load.load(static_text, change.remove_account(after, text, account="x"))
+    domain = left.domains.domains["new.example"]
+    assert domain.dmarc is None
+    assert domain.tlsrpt is None
+
+
 def test_remove_an_account_in_the_middle(config: Config, domains_text: str) -> None:
     text = change.add_account(config, domains_text, account="x", address="x@example.org")
     text = change.remove_account(config, text, account="other")

@@ -382,6 +382,9 @@ def test_an_account_taken_out_of_the_file_keeps_its_mail(serve: Serve, account: 
     with_it = serve.domains.read_text()
     document = tomlkit.parse(with_it)
     del document["accounts"][account]
+    domain = document["domains"][ours.partition("@")[2]]
+    for reports in ("dmarc", "tlsrpt"):
+        del domain[reports]
     without = tomlkit.dumps(document)
     with serve.login(ours) as client:
         client.select("INBOX")
