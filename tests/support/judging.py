@@ -53,6 +53,7 @@ from mox.store.rates import Limits, Rates
 from mox.store.reading import content as read_content
 from mox.store.shard import memory_shard
 from mox.store.subjectpasskeys import key_for
+from mox.store.verify import verify_account
 
 T = TypeVar("T")
 
@@ -323,6 +324,21 @@ class Court:
         finally:
             view.close()
 
+    async def message_ids(self, mailbox: str = "Inbox", account: str = "me") -> list[str]:
+        """Of the messages in a mailbox, oldest first."""
+        owner = await self.accounts.account(account)
+        box = owner.by_name.get(mailbox)
+        if box is None:
+            return []
+        view = await owner.open_view(box, read_only=True)
+        try:
+            columns = await box.load()
+            files = [columns.file(slot) for slot in await self._slots(owner, box)]
+        finally:
+            view.close()
+        found = self.shard.engine.multi_get(Family.MSG, [keys.file(owner.id, one) for one in files])
+        return [rows.decode(Facts, value).message_id for value in found if value is not None]
+
     async def remember(
         self,
         sender: Sender,
@@ -343,11 +359,13 @@ class Court:
         )
         await append(owner, await ensure(owner, mailbox), [earlier])
 
-    async def wrote(self, address: str, *, days_ago: float = 1.0, account: str = "me") -> None:
+    async def wrote(
+        self, address: str, *, days_ago: float = 1.0, account: str = "me", body: str = "hello\r\n"
+    ) -> None:
         """The account sent a message, which is in its Sent mailbox."""
         owner = await self.accounts.account(account)
         sent = NewMessage(
-            content=f"From: me@example.org\r\nTo: {address}\r\n\r\nhello\r\n".encode(),
+            content=f"From: {account}@example.org\r\nTo: {address}\r\n\r\n{body}".encode(),
             received_ms=self.clock.now_ms() - round(days_ago * DAY_MS),
         )
         await append(owner, owner.by_name["Sent"], [sent])
@@ -396,7 +414,10 @@ class Court:
         return (await self.verdicts(account))[0]
 
     async def close(self) -> None:
-        """Nothing may be left."""
+        """Everything is consistent, and nothing is left."""
+        for owner in self.shard.open_accounts():
+            await self.shard.learner.caught_up(owner)
+            assert await verify_account(owner) == []
         self.accounts.close()
         await self.shard.close()
         assert list(self.folder.iterdir()) == []
