@@ -24,8 +24,9 @@ from mox.base.clock import FrozenClock
 from mox.queue.adding import NewRecipient, Submission, add
 from mox.queue.carry import Carried, Outcome, Result
 from mox.queue.database import Database, open_queue
+from mox.queue.filter import EVERY
 from mox.queue.finishing import settle
-from mox.queue.listing import EVERY, page
+from mox.queue.listing import page
 from mox.queue.schedule import Schedule
 from mox.queue.taking import Slots, Taken, _Look, take
 from mox.smtp.address import Address

@@ -22,6 +22,7 @@ COMMANDS = {
     "setaccountpassword": "mox.cli.control:setaccountpassword",
     "deliver": "mox.cli.control:deliver",
     "config": "mox.cli.config:config",
+    "queue": "mox.cli.queue:queue",
     "verdict": "mox.cli.verdict:verdict",
     "verifydata": "mox.cli.verify:verifydata",
     "spf": "mox.cli.spf:spf",

@@ -17,12 +17,15 @@ def verifydata(datadir: Path, junk: bool, as_json: bool) -> int:
     The server must not be running on it; check a copy, or stop the server first. Prints each
     problem and exits with 1 when there are any.
     """
+    from mox.queue.verify import verify_queue_folder
     from mox.reports.verify import verify_folder as verify_reports
     from mox.store.verify import verify_folder
 
     problems = [(one.where, one.text) for one in verify_folder(datadir, junk=junk)]
     for server in (datadir / "server", datadir / "data" / "server"):
         problems += [("reports", text) for text in verify_reports(server)]
+    for folder in (datadir / "queue", datadir / "data" / "queue"):
+        problems += [(f"queue: {one.where}", one.text) for one in verify_queue_folder(folder)]
     if as_json:
         print_json([{"where": where, "text": text} for where, text in problems])
     elif not problems:

@@ -13,8 +13,9 @@ from mox.queue import keys
 from mox.queue.database import Database
 from mox.queue.entry import Ending, Entry, HoldRule, encode
 from mox.queue.errors import RuleMissing, TooManyRules
+from mox.queue.filter import EVERY, Filter, Sort
 from mox.queue.finishing import end_now
-from mox.queue.listing import EVERY, Filter, Sort, page
+from mox.queue.listing import page
 from mox.store.engine.base import Family
 
 Change = Callable[[Entry], Entry]

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mox.base.limits import QUEUE_REPLIES, QUEUE_TEXT, QUEUE_TRIES
+from mox.base.limits import QUEUE_LINE, QUEUE_REPLIES, QUEUE_TEXT, QUEUE_TRIES
 from mox.smtp.address import Address
 from mox.store.errors import DataDamaged
 
@@ -241,15 +241,15 @@ def decode(kind: type[_T], value: bytes) -> _T:
     return record
 
 
-def clip(text: str) -> str:
+def clip(text: str, longest: int = QUEUE_TEXT) -> str:
     """A text of a peer, cut to what is kept, in one line of valid Unicode."""
     line = " ".join(text.encode("utf-8", "replace").decode().split())
-    return line if len(line) <= QUEUE_TEXT else line[: QUEUE_TEXT - 3] + "..."
+    return line if len(line) <= longest else line[: longest - 3] + "..."
 
 
 def clip_lines(lines: tuple[str, ...]) -> tuple[str, ...]:
     """Lines of a peer: the last ones, each cut."""
-    return tuple(clip(line) for line in lines[-QUEUE_REPLIES:])
+    return tuple(clip(line, QUEUE_LINE) for line in lines[-QUEUE_REPLIES:])
 
 
 def clip_tries(tries: tuple[HostTry, ...]) -> tuple[HostTry, ...]:

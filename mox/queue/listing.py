@@ -1,11 +1,10 @@
-"""Which entries: filters, orders and pages.    spec/smtp-client-queue.md section 13.
+"""Pages of entries.    spec/smtp-client-queue.md section 13.
 
 Pages are read from an order kept on disk, so that the first page of a million entries costs a page.  A
 cursor is the last key of the page before: entries that change between pages are seen once or, where
 their time moved, at their new place; none that stays is passed over.
 """
 
-from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
@@ -14,73 +13,13 @@ from mox.base.limits import QUEUE_SCAN
 from mox.queue import keys
 from mox.queue.database import Database
 from mox.queue.entry import Entry, Retired, decode
+from mox.queue.filter import EVERY, Filter, Sort
 from mox.store.engine.base import Family
 from mox.store.errors import DataDamaged
 
+__all__ = ["EVERY", "Filter", "Page", "RetiredPage", "Sort", "page", "retired_page"]
+
 T = TypeVar("T", Entry, Retired)
-
-
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of time, ms; the ends do not belong to it."""
-
-    after_ms: int | None = None
-    before_ms: int | None = None
-
-    def holds(self, time_ms: int) -> bool:
-        """Is the time in it?"""
-        return (self.after_ms is None or time_ms > self.after_ms) and (
-            self.before_ms is None or time_ms < self.before_ms
-        )
-
-
-ALWAYS = Span()
-
-
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """All conditions that are given must be met; without any, every entry is meant."""
-
-    ids: tuple[int, ...] = ()
-    account: str = ""
-    sender: str = ""  # a part of the address, or @domain
-    recipient: str = ""
-    queued: Span = ALWAYS
-    next: Span = ALWAYS
-    last_activity: Span = ALWAYS  # of retired entries
-    transport: str | None = None  # empty: those without
-    hold: bool | None = None
-    success: bool | None = None  # of retired entries
-
-    def matches(self, entry: Entry) -> bool:
-        """Is this entry meant?"""
-        return (
-            (not self.ids or entry.id in self.ids)
-            and self.account in ("", entry.account)
-            and _has(entry.sender.unicode(), str(entry.sender), self.sender)
-            and _has(entry.recipient.unicode(), str(entry.recipient), self.recipient)
-            and self.queued.holds(entry.queued_ms)
-            and self.next.holds(entry.next_ms)
-            and self.transport in (None, entry.transport)
-            and self.hold in (None, entry.hold)
-        )
-
-    def matches_retired(self, retired: Retired) -> bool:
-        """Is this retired entry meant?"""
-        return (
-            self.matches(retired.entry)
-            and self.last_activity.holds(retired.last_activity_ms)
-            and self.success in (None, retired.success)
-        )
-
-
-EVERY = Filter()
-
-
-class Sort(StrEnum):
-    """Orders of entries; those of retired ones are LAST_ACTIVITY and QUEUED."""
-
-    NEXT_ATTEMPT = "nextattempt"
-    QUEUED = "queued"
-    LAST_ACTIVITY = "lastactivity"
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +154,3 @@ def _decoded(kind: type[T], value: bytes | None) -> T | None:
         return decode(kind, value)
     except DataDamaged:
         return None
-
-
-def _has(unicode: str, plain: str, part: str) -> bool:
-    return not part or part.lower() in unicode.lower() or part.lower() in plain.lower()

@@ -20,6 +20,7 @@ from mox.runtime.aliascontrol import AliasControl
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.delivery import StoreDeliverer
 from mox.runtime.outgoing import OutgoingMail
+from mox.runtime.queuecontrol import QueueControl
 from mox.runtime.reportcontrol import ReportControl
 from mox.runtime.verdictcontrol import VerdictControl
 from mox.store.content import NewMessage
@@ -43,7 +44,11 @@ class Control:
     ) -> None:
         """Input  reports: None where none are received."""
         self._reports = reports
-        self._outgoing = outgoing
+        self._queue = (
+            None
+            if outgoing is None
+            else QueueControl(outgoing.queue, outgoing.scheduler.schedule, files.live)
+        )
         self._files = files
         self._shard = shard
         self._accounts = accounts
@@ -78,6 +83,8 @@ class Control:
         VerdictControl(self._files, self._accounts).add_to(table)
         if self._reports is not None:
             ReportControl(self._reports).add_to(table)
+        if self._queue is not None:
+            self._queue.add_to(table)
         return table
 
     async def _on_stop(self, _: ctl.Nothing, __: Call) -> ctl.Stopping:
@@ -149,6 +156,9 @@ class Control:
         if configured or not await self._accounts.is_stored(name):
             await self._files.edit(partial(change.remove_account, account=name))
         await self._end_sessions(name)
+        if self._queue is not None:
+            # Of what it sent last, the postmaster hears.
+            await self._queue.forget_account(name)
         await self._accounts.remove(name)
         return ctl.Nothing()
 

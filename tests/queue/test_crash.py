@@ -27,8 +27,8 @@ from mox.queue.carry import Carried, Delivery
 from mox.queue.changing import add_rule, drop, fail, hold
 from mox.queue.database import Database, check_format
 from mox.queue.entry import Happened
+from mox.queue.filter import EVERY, Filter
 from mox.queue.keeping import events, forget_retired
-from mox.queue.listing import EVERY, Filter
 from mox.queue.scheduler import Scheduler
 from mox.queue.verify import verify_queue
 from mox.smtp.address import parse_address

@@ -25,9 +25,10 @@ from mox.queue.changing import (
 from mox.queue.database import Database, open_queue
 from mox.queue.entry import Happened, NoticeKind, Retired
 from mox.queue.errors import EntryMissing, FromIdTaken, NotSuppressed, RuleMissing, Suppressed
+from mox.queue.filter import EVERY, Filter, Sort, Span
 from mox.queue.finishing import settle
 from mox.queue.keeping import events, forget_events, forget_retired, retired
-from mox.queue.listing import EVERY, Filter, Sort, Span, page, retired_page
+from mox.queue.listing import page, retired_page
 from mox.queue.schedule import Schedule
 from mox.queue.scheduler import Scheduler
 from mox.queue.suppressing import find, forget_account, release, suppress, suppressions

@@ -21,7 +21,8 @@ from mox.queue.carry import Carried, Delivery, Outcome, Result
 from mox.queue.database import Database, memory_queue, open_queue
 from mox.queue.entry import Entry, NoticeKind
 from mox.queue.errors import FromIdTaken, NotSuppressed, Suppressed
-from mox.queue.listing import EVERY, Filter, Sort, page, retired_page
+from mox.queue.filter import EVERY, Filter, Sort
+from mox.queue.listing import page, retired_page
 from mox.queue.schedule import Schedule
 from mox.queue.scheduler import Scheduler, Shares
 from mox.queue.suppress import base_address, suppresses

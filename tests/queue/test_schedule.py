@@ -18,8 +18,8 @@ from mox.queue.carry import Carried, Delivery
 from mox.queue.changing import hold
 from mox.queue.database import Database, memory_queue
 from mox.queue.entry import Happened, NoticeKind
+from mox.queue.filter import EVERY
 from mox.queue.keeping import events, retired
-from mox.queue.listing import EVERY
 from mox.queue.schedule import Schedule, random_jitter
 from mox.queue.scheduler import Scheduler
 from mox.queue.verify import verify_queue

@@ -25,8 +25,8 @@ from mox.queue.changing import drop, fail, hold, schedule, set_require_tls, set_
 from mox.queue.database import Database, memory_queue
 from mox.queue.entry import Entry, Happened
 from mox.queue.errors import EntryMissing
+from mox.queue.filter import EVERY, Filter
 from mox.queue.keeping import events, retired
-from mox.queue.listing import EVERY, Filter
 from mox.queue.pace import Answer, Pace
 from mox.queue.scheduler import Scheduler, Shares
 from mox.queue.verify import verify_queue
