@@ -10,6 +10,7 @@ Laws  cheap until asked; a task is ended by whoever began it: ``forget`` and ``c
 import asyncio
 import ipaddress
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -35,6 +36,9 @@ from mox.mailauth.spf import Result as SPFResult
 from mox.mailauth.spf import Status as SPFStatus
 from mox.smtp.address import Address
 from mox.smtp.command import Hello
+
+_INLINE: Final = 64 * 1024  # bytes of a header section that is judged on the event loop
+_FEW: Final = 4  # signatures that are; mail has under five
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,7 +197,11 @@ class Evidence:
         found_spf = await self._spf.finding()
         found_keys = await self._dkim.finding()
         policy = None if self._dmarc is None else await self._dmarc.finding()
-        results = verification.judge(found_keys.facts)
+        if len(heading.block) > _INLINE or len(verification.names) > _FEW:
+            # Made to be costly: a tenth of a second at worst.
+            results = await asyncio.to_thread(verification.judge, found_keys.facts)
+        else:
+            results = verification.judge(found_keys.facts)
         alignment = FromAlignment.NONE
         evaluation: Finding[Evaluation] | None = None
         suffixes = context.asking.suffixes
