@@ -35,6 +35,7 @@ cdef enum:
     DIGIT_RUN = 4
     HEX_DIGIT_RUN = 3  # where all are hexadecimal digits
     APOSTROPHE = 39
+    RELEASE_MASK = 16383  # characters less one; after so many others may run
 
 cdef struct Piece:
     unsigned char* text
@@ -217,6 +218,9 @@ cdef int walk(Words* w, str text, set found) except -1:
     cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text), i
     cdef Py_UCS4 c
     for i in range(size):
+        if i & RELEASE_MASK == RELEASE_MASK:
+            with nogil:  # whoever waits for it may go on: half a megabyte takes 20 ms
+                pass
         c = PyUnicode_READ(kind, data, i)
         if is_letter(c) or is_number(c):
             put(w, c)
