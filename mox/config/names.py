@@ -1,5 +1,7 @@
 """Domain names, addresses and mailbox names as they may stand in a configuration file."""
 
+from functools import lru_cache
+
 from msgspec import Struct
 
 from mox.base.limits import CONFIG_TEXT
@@ -8,6 +10,7 @@ from mox.smtp import address as smtp_address
 from mox.smtp.errors import CommandError
 
 
+@lru_cache(maxsize=4096)
 def unicode_domain(text: str) -> str | None:
     """The one form in which we compare and write a domain: Unicode, lower case; None if invalid."""
     try:

@@ -8,6 +8,7 @@ Laws    parse(format(address)) == address; equal addresses are equal values (NFC
 import ipaddress
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 import idna
@@ -217,6 +218,9 @@ def _read_localpart(cursor: Cursor) -> tuple[str, bool]:
     return unicodedata.normalize("NFC", text), not raw.isascii()
 
 
+@lru_cache(
+    maxsize=4096
+)  # the domains of a day are few, and each is looked at several times per message
 def _canonical_domain(raw: bytes) -> str:
     # The limit is of the A-label form; in UTF-8 a character takes up to four bytes.
     if len(raw) > 4 * SMTP_DOMAIN:

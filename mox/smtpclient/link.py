@@ -72,11 +72,12 @@ class Link:
 
     async def read_line(self, timeout_s: float) -> bytes:
         """A line without its line end.    Errors: LinkLost, ProtocolBroken, TlsUnavailable."""
-        async with _in_time(timeout_s):
-            while not self._lines:
-                if len(self._input) > CLIENT_REPLY_LINE:
-                    raise ProtocolBroken("the server sent an endless line")
-                await self._more()
+        if not self._lines:  # a timer costs more than a line of a pipelined answer
+            async with _in_time(timeout_s):
+                while not self._lines:
+                    if len(self._input) > CLIENT_REPLY_LINE:
+                        raise ProtocolBroken("the server sent an endless line")
+                    await self._more()
         end = self._input.index(b"\n")
         line = bytes(self._input[:end]).removesuffix(b"\r")
         del self._input[: end + 1]
