@@ -108,7 +108,7 @@ def lines(one: "Verdict") -> Iterator[str]:
     yield from _history(one)
     yield from _content(one)
     for number, change in enumerate(one.changes):
-        yield _line("" if number else "else", f"{change.what}: {change.then}")
+        yield _line("" if number else "otherwise", f"{change.what}: {change.then}")
 
 
 def _line(label: str, text: str) -> str:

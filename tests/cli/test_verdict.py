@@ -69,7 +69,7 @@ TEXT = """\
   content   junk probability 0.40, limit 0.25, the strict threshold
             words for junk: pills 0.99, viagra 0.98
             words for not junk: meeting 0.01
-  else      TLS: accepted (no-bad-signals)
+  otherwise TLS: accepted (no-bad-signals)
             a: b
 """
 ACCEPTED = msgspec.structs.replace(
