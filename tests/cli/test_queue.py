@@ -15,13 +15,19 @@ from mox.base.clock import SystemClock
 from mox.cli.main import run
 from mox.config.live import Live
 from mox.ctl.server import ControlServer, Handlers
+from mox.queue import keys, suppressing
 from mox.queue.adding import add
-from mox.queue.database import Database, memory_queue
+from mox.queue.database import Database, memory_queue, open_queue
 from mox.queue.entry import Entry
+from mox.queue.filter import EVERY
+from mox.queue.listing import page
 from mox.queue.schedule import Schedule
 from mox.queue.scheduler import Scheduler
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.queuecontrol import QueueControl
+from mox.smtp.address import parse_address
+from mox.store.engine.base import Family
+from mox.store.shard import open_shard
 
 Capture = pytest.CaptureFixture[str]
 
@@ -331,3 +337,38 @@ def test_without_words_the_commands_are_listed(folder: Path, capsys: Capture) ->
     err = capsys.readouterr()[1]
     assert "mox queue list" in err
     assert "mox queue suppress lookup" in err
+
+
+def test_verifydata_looks_at_the_queue(tmp_path: Path, capsys: Capture) -> None:
+    async def make(*, damaged: bool) -> None:
+        database = open_queue(tmp_path / "queue", keep=keep)
+        if damaged:
+            [entry] = (await page(database, EVERY, limit=1)).entries
+            edit = database.edit()
+            edit.batch.delete(Family.IDX, keys.time_order(entry.next_ms, entry.id))
+            await database.commit(edit)
+        else:
+            await open_shard(tmp_path / "shards" / "0", lambda content: {}).close()
+            await add(database, submission("a@x.example"))
+        await database.close()
+
+    asyncio.run(make(damaged=False))
+    assert run(["verifydata", str(tmp_path)]) == 0
+    assert capsys.readouterr()[0] == f"{tmp_path} is consistent\n"
+    asyncio.run(make(damaged=True))
+    assert run(["verifydata", str(tmp_path)]) == 1
+    assert "queue: order T: a row is missing" in capsys.readouterr()[0]
+
+
+def test_a_removed_account_leaves_nothing(place: Place) -> None:
+    place.add("a@x.example", "b@y.example")
+    place.add("c@x.example", account="other")
+    address = parse_address("d@x.example")
+    place.do(suppressing.suppress(place.database, "me", address, "x"))
+    control = QueueControl(place.database, Schedule(), place.live)
+    assert place.do(control.forget_account("me")) == 2
+    assert place.database.counters.queued == 1
+    assert place.do(suppressing.find(place.database, "me", address)) is None
+    place.deliver()
+    # Whoever delivers notifications knows that the account is no more.
+    assert [len(notice.recipients) for notice, _ in place.returns.got] == [2]
