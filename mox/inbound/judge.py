@@ -36,6 +36,11 @@ class Judge(Evidence):
         super().__init__(asking, remote_ip, tls=tls)
         self._desk = desk
 
+    @property
+    def notifies(self) -> bool:
+        """Can a sender be told later that some recipients did not get a message?"""
+        return self._desk.bouncer is not None
+
     async def deliver(self, delivery: Delivery, hearing: Hearing) -> list[Outcome]:
         """Judge the message that is here as a whole and store it; the outcome of each recipient.
 

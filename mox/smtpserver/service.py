@@ -75,6 +75,11 @@ class Evidence(Protocol):
     Only ``spf`` and ``deliver`` wait, and nothing raises: look-ups that fail are findings.
     """
 
+    @property
+    def notifies(self) -> bool:
+        """Can a sender be told later that some recipients did not get a message?"""
+        ...
+
     def said_hello(self, hello: Hello, *, extended: bool) -> None:
         """EHLO or HELO."""
         ...

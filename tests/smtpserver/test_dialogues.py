@@ -37,6 +37,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "mail can be held": {"future_release": True},
     "names are looked up": {"resolver": NAMES},
     "spf passes": {"judging": FakeJudging(passes=True)},
+    "senders are notified": {"judging": FakeJudging(passes=True, notifies=True)},
     "spf does not pass": {"judging": FakeJudging()},
 }
 

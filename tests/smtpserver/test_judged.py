@@ -13,6 +13,7 @@ from support.smtpsession import TLS13, BoundTLS, Client, House
 from mox.base import metrics
 from mox.base.clock import FrozenClock
 from mox.dns.zones import Zones
+from mox.inbound.hooks import Bounce
 from mox.inbound.recipients import ConfigDirectory
 from mox.junk.reputation import Sender
 from mox.sasl.secretset import SecretSet
@@ -99,6 +100,30 @@ async def test_a_message_is_judged_and_stored(port25: Port25) -> None:
     # Another message of the same connection.
     await port25.send(client, 250, "2.2.0", raw=message("Message-ID: <2@x>"))
     assert len(await port25.court.messages()) == 2
+
+
+class Told:
+    """A bouncer that remembers whom a notification would name."""
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+
+    async def bounce(self, bounce: Bounce) -> None:
+        self.addresses += [str(one.address) for one in bounce.failed]
+
+
+async def test_an_unknown_recipient_beside_others_is_told_by_a_notification(
+    make_port25: Callable[..., Port25],
+) -> None:
+    told = Told()
+    port25 = make_port25(bouncer=told)
+    client = await port25.connect()
+    await port25.send(client, 250, "2.2.0", "nobody@example.org", "me@example.org")
+    assert told.addresses == ["nobody@example.org"]
+    assert len(await port25.court.messages()) == 1
+    # Alone it hears so itself.
+    await port25.send(client, 550, "5.1.1", "nobody@example.org")
+    assert told.addresses == ["nobody@example.org"]
 
 
 async def test_the_body_of_a_large_message_is_hashed_on_its_way(port25: Port25) -> None:

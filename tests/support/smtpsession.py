@@ -181,7 +181,8 @@ class MemoryWire:
 class FakeEvidence:
     """What a session told about a client, word by word.    ``passes``: SPF says so."""
 
-    def __init__(self, passes: bool) -> None:
+    def __init__(self, passes: bool, notifies: bool) -> None:
+        self.notifies = notifies
         self.told: list[str] = []
         self.header = b""
         self.content = b""
@@ -229,12 +230,13 @@ class FakeEvidence:
 class FakeJudging:
     """Remembers what it was told of each connection."""
 
-    def __init__(self, *, passes: bool = False) -> None:
+    def __init__(self, *, passes: bool = False, notifies: bool = False) -> None:
         self.passes = passes
+        self.notifies = notifies
         self.connections: list[FakeEvidence] = []
 
     def connected(self, remote_ip: str, *, tls: bool) -> FakeEvidence:
-        evidence = FakeEvidence(self.passes)
+        evidence = FakeEvidence(self.passes, self.notifies)
         evidence.told.append(f"connected {remote_ip}{' tls' if tls else ''}")
         self.connections.append(evidence)
         return evidence

@@ -73,7 +73,7 @@ async def conclude(
             session.say(outcome)
         return None
     if failures:
-        # Nobody can be sent a notification yet: the client hears of it and may try again.
+        # Nobody was sent a notification: the client hears of it and may try again.
         raise Rejected(replies.combine(failures))
     session.bad -= 1
     session.good += 1

@@ -91,18 +91,23 @@ async def _resolve(
         case Miss.ADDRESS_UNKNOWN:
             if service.submission or service.lmtp:
                 raise Rejected(replies.NO_SUCH_USER)
-            # Said after DATA, so that asking for many addresses costs many messages.  With other
-            # recipients it is said at once: there is no later reply for only some of them.
+            # Said after DATA, so that asking for many addresses costs many messages; with other
+            # recipients by a notification.  Where nobody sends these it is said at once.
             # It costs as much time, so that guessing addresses here is no faster.
-            if transaction.recipients:
+            if transaction.recipients and not _notifies(session):
                 await session.pause(service.delays.unknown_recipients_s)
                 raise Rejected(replies.NO_SUCH_USER)
             return None
-    if not service.submission and any(each.target is None for each in transaction.recipients):
+    unknown = any(each.target is None for each in transaction.recipients)
+    if unknown and not service.submission and not _notifies(session):
         raise Rejected(replies.TOO_MANY_RECIPIENTS)
     if isinstance(found, Target):
         _check_open(found)
     return found
+
+
+def _notifies(session: "Session") -> bool:
+    return session.evidence is not None and session.evidence.notifies
 
 
 def _goes_out(session: "Session", address: Address) -> bool:
