@@ -284,6 +284,7 @@ CLIENT_AT_ONCE: Final = (
     64 * KIB
 )  # bytes of a message sent by BDAT before its recipients are accepted
 CLIENT_HEARD: Final = 20  # replies of a conversation that are remembered for explanations
+CLIENT_TIMED: Final = 500  # commands with replies timed each for itself; 5 KB each
 CLIENT_KEYWORDS: Final = 100  # extensions of a server that are read; real ones have under 20
 
 # Queue of outgoing mail
@@ -300,6 +301,7 @@ QUEUE_TAKE: Final = 64  # deliveries begun by one look at what is due
 QUEUE_TAKE_ENTRIES: Final = 500  # recipients of them together; bounds the batch that begins them
 QUEUE_TAKE_LANES: Final = 512  # domains looked at in one go
 QUEUE_GROUP: Final = 100  # recipients of one delivery; RFC 5321 §4.5.3.1.8: servers take as many
+QUEUE_ATTEMPTS_COUNTED: Final = 10  # a metric's label: later attempts count as the tenth
 QUEUE_TRIES: Final = 10  # hosts of an attempt that are remembered
 QUEUE_REPLIES: Final = 20  # lines of replies of a host that are remembered
 QUEUE_TEXT: Final = 1000  # characters of a text of a peer that are remembered

@@ -198,6 +198,66 @@ SMTP_DELIVERY_STARTTLS_ERRORS: Final = _counter(
     "reason",
 )
 QUEUE_HOLD: Final = _gauge("mox_queue_hold", "Messages in the queue that are on hold.")
+QUEUE_CONNECTIONS: Final = _counter(
+    "mox_queue_connection_total",
+    "Connections to hosts for outgoing mail; those that are used again count once. result: ok,"
+    " timeout, canceled, error.",
+    "result",
+)
+QUEUE_DELIVERY_SECONDS: Final = _histogram(
+    "mox_queue_delivery_duration_seconds",
+    "Time of a try at one host, with connecting. attempt: its number, 10 for later ones too."
+    " transport: as configured, (direct) without one. tlsmode: immediate, requiredstarttls,"
+    " opportunistic, skip, with +mtasts and +dane where these prove the host. result: ok, okpartial"
+    " (some recipients), timeout, canceled, temperror, permerror, error.",
+    _SECONDS_L,
+    "attempt",
+    "transport",
+    "tlsmode",
+    "result",
+)
+QUEUE_DESTINATIONS: Final = _counter(
+    "mox_queue_destinations_total", "Hosts of recipients' domains turned to."
+)
+QUEUE_DESTINATIONS_AUTHENTIC: Final = _counter(
+    "mox_queue_destinations_authentic_total", "Of them, those whose names DNSSEC vouched for."
+)
+QUEUE_DANE_REQUIRED: Final = _counter(
+    "mox_queue_destination_dane_required_total", "Hosts with TLSA records, which make TLS a must."
+)
+QUEUE_DANE_UNVERIFIED: Final = _counter(
+    "mox_queue_destination_dane_starttlsunverified_total",
+    "Hosts none of whose TLSA records can be used: TLS is a must, who answers is not proven.",
+)
+QUEUE_DANE_ERRORS: Final = _counter(
+    "mox_queue_destination_dane_gathertlsa_errors_total",
+    "Hosts whose TLSA records could not be looked up.",
+)
+QUEUE_TLSREQUIREDNO_IGNORED: Final = _counter(
+    "mox_queue_tlsrequiredno_ignored_total",
+    "What mail with TLS-Required: No passed over. ignored: mtastspolicy (it could not be had),"
+    " mtastsmx (it does not name the host), badtls (TLS failed), badtlsa (the look-up failed).",
+    "ignored",
+)
+QUEUE_REQUIRETLS_UNSUPPORTED: Final = _counter(
+    "mox_queue_requiretls_unsupported_total",
+    "Hosts that mail with REQUIRETLS did not go to. reason: nopolicy (nothing proves the host),"
+    " norequiretls (it lacks the extension).",
+    "reason",
+)
+QUEUE_PLAINTEXT_FALLBACKS: Final = _counter(
+    "mox_queue_plaintext_fallback_total", "Tries in clear at a host where TLS failed."
+)
+SMTPCLIENT_COMMAND_SECONDS: Final = _histogram(
+    "mox_smtpclient_command_duration_seconds",
+    "Time from the last bytes of an SMTP command of ours, enddata for the end of a message, to the"
+    " reply, with its code and enhanced code. Of combinations beyond the first 500 these are, for"
+    " example, 4xx and (other).",
+    _SECONDS_L,
+    "cmd",
+    "code",
+    "secode",
+)
 IMAP_CONNECTIONS: Final = _counter(
     "mox_imap_connection_total", "IMAP connections. service: imap, imaps.", "service"
 )

@@ -16,6 +16,7 @@ from mox.config.live import Live
 from mox.config.transport import Relay, StartTLSRelay, SubmissionsRelay, Transport
 from mox.dns.base import Answer, DnsError, NotFound, Resolver
 from mox.dns.name import BadName, IPAddress, parse_domain
+from mox.outbound import counting
 from mox.outbound.hosts import Destination, find_hosts, in_time
 from mox.outbound.pool import Place
 from mox.outbound.session import Opened, Sessions, Target
@@ -113,6 +114,7 @@ class _Attempt:
         self._at: tuple[str, str] = ("", "")  # host and address of the last try
         # Of the try that is going on.
         self._opened = Opened()
+        self._results: list[Result] = []
         self._target_now: Target
         self._try_began_ms = 0
         self._is_lenient = False
@@ -180,6 +182,7 @@ class _Attempt:
             return await self._with.policies.get(domain)
         except DnsError as error:
             if self._entry.require_tls is False:
+                counting.ignored("mtastspolicy")
                 return NO_STS
             # RFC 8461 §3.1: without an answer nobody knows that there is no policy.
             raise LinkLost(f"MTA-STS policy of {domain}: {error.public}", cause=error) from error
@@ -193,7 +196,9 @@ class _Attempt:
         except (DnsError, BadName) as error:
             return _unknown_host(host, error, implicit=destination.implicit)
         found = await find_tlsa(self._with.resolver, destination, host, addresses, self._with.port)
+        counting.destination(destination, found)
         plan = self._plan(host, sts, found)
+        counting.planned(host, plan, sts, found, self._entry.require_tls)
         seen = Seen(
             domain=destination.domain,
             host=host,
@@ -226,6 +231,7 @@ class _Attempt:
         except TlsUnavailable as error:
             if not plan.may_fall_back:
                 return error
+            counting.fell_back(self._entry.require_tls)
             # RFC 7435 §4: mail that would have gone in clear to a host without TLS still goes.
             clear = msgspec.structs.replace(
                 plan,
@@ -243,6 +249,7 @@ class _Attempt:
     async def _by_relay(self, way: Way, relay: Relay) -> None:
         plan = _relay_plan(relay)
         if self._entry.require_tls and not plan.verify_pkix:
+            counting.without_policy()
             raise _no_requiretls(None)
         host = relay.host
         try:
@@ -301,15 +308,29 @@ class _Attempt:
         )
         self._opened, self._try_began_ms = Opened(), self._with.clock.now_ms()
         self._target_now = target
+        self._results = []
         problem: DeliveryError | None = None
+        failure: BaseException | None = None
+        began_s = self._with.clock.monotonic_s()
         try:
             await self._speak(target, self._opened, needs_8bitmime=needs_8bitmime)
         except DeliveryError as error:
             if self._is_lenient and _is_policy_reply(error.reply):
                 error.permanent = False
-            problem = error
+            problem = failure = error
+            raise
+        except BaseException as error:
+            failure = error
             raise
         finally:
+            counting.tried(
+                self._entry.attempts,
+                way.name,
+                counting.mode_of(plan, by_policy=observed is not None),
+                self._results,
+                failure,
+                self._with.clock.monotonic_s() - began_s,
+            )
             opened = self._opened
             if opened.ip:
                 self._dialed.setdefault(host, []).append(opened.ip)
@@ -381,6 +402,7 @@ class _Attempt:
                 reached=True,
             )
         )
+        self._results += [one.result for one in some]
         for outcome in some:
             self._left.pop(outcome.entry_id, None)
 

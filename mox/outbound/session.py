@@ -10,6 +10,7 @@ import msgspec
 
 from mox.base.clock import Clock
 from mox.dns.name import IPAddress
+from mox.outbound import counting
 from mox.outbound.pool import Kept, Place, Pool
 from mox.smtpclient.auth import Login, log_in
 from mox.smtpclient.dial import Dial, dial
@@ -74,9 +75,14 @@ class Sessions:
 
     async def _new(self, target: Target, opened: Opened) -> Kept:
         place, plan = target.place, target.place.plan
-        found = await dial(target.connect, target.ips, place.port)
+        try:
+            found = await dial(target.connect, target.ips, place.port)
+        except BaseException as error:
+            counting.connected(error)
+            raise
+        counting.connected(None)
         link = found.link
-        dialogue = Dialogue(link, place.hello)
+        dialogue = Dialogue(link, place.hello, self._clock)
         opened.is_new = True
         opened.ip, opened.local_ip = str(found.ip), link.local_ip
         opened.replies = dialogue.heard

@@ -103,6 +103,7 @@ async def dial(
     Errors  NotReached, which names every address and what became of it.
     """
     problems: dict[IPAddress, str] = {}
+    late: TimeoutError | None = None
     waiting = list(ips)
     running: dict[asyncio.Task[Link], IPAddress] = {}
     try:
@@ -114,12 +115,14 @@ async def dial(
                 found = await _first(running, stagger_s if waiting else None, problems)
                 if found is not None:
                     return found
-    except TimeoutError:
+    except TimeoutError as error:
+        late = error
         problems.update((ip, "no answer in time") for ip in running.values())
     finally:
         await _give_up(running)
     said = "; ".join(f"{ip}: {problem}" for ip, problem in problems.items())
-    raise NotReached(f"cannot connect: {said}" if said else "the host has no address to connect to")
+    public = f"cannot connect: {said}" if said else "the host has no address to connect to"
+    raise NotReached(public, cause=late)
 
 
 async def _first(

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from mox.base.clock import Clock
 from mox.base.errors import Malformed
 from mox.base.limits import (
     CLIENT_AT_ONCE,
@@ -35,12 +36,14 @@ from mox.smtpclient.errors import (
     BadContent,
     DeliveryError,
     LinkLost,
+    NoRequireTls,
     NotSupported,
     ProtocolBroken,
     ServerRefused,
     TlsUnavailable,
 )
 from mox.smtpclient.link import TlsState
+from mox.smtpclient.timing import TIMES
 
 _HELO_INSTEAD: Final = frozenset({500, 501, 502, 503, 504})  # RFC 5321 §3.2: an old server
 _LIMIT = re.compile(r"([A-Z][A-Z0-9-]*)=([!-~]+)")
@@ -142,8 +145,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Dialogue:
     """One connection's conversation."""
 
-    def __init__(self, connection: Connection, hostname: str) -> None:
-        """Nothing is said yet.    Input  hostname: ours, A-labels."""
+    def __init__(self, connection: Connection, hostname: str, clock: Clock | None = None) -> None:
+        """Nothing is said yet.    Input  hostname: ours, A-labels; clock: None: nothing is timed."""
         self.connection = connection
         self.extensions = Extensions()
         self.greeting: Reply | None = None
@@ -152,12 +155,14 @@ class Dialogue:
         self.heard: deque[str] = deque(maxlen=CLIENT_HEARD)  # the last replies, one line each
         self._hostname = hostname
         self._dirty = False  # a transaction is open at the server
+        self._clock = clock
+        self._wrote_s = 0.0 if clock is None else clock.monotonic_s()  # when we last began to
 
     # -------------------------------------------------------------- session
 
     async def greet(self) -> None:
         """Greeting and EHLO.    Errors: DeliveryError."""
-        self.greeting = await self._reply(CLIENT_TIMEOUT_REPLY)
+        self.greeting = await self._reply("greeting", CLIENT_TIMEOUT_REPLY)
         if self.greeting.code != 220:
             raise ServerRefused("greeting", self.greeting)
         await self._hello(may_fall_back=True)
@@ -195,7 +200,7 @@ class Dialogue:
             return
         try:
             await self._write(b"QUIT\r\n", CLIENT_TIMEOUT_QUIT)
-            await self._reply(CLIENT_TIMEOUT_QUIT)
+            await self._reply("quit", CLIENT_TIMEOUT_QUIT)
         except DeliveryError:
             self.is_broken = True
 
@@ -255,7 +260,7 @@ class Dialogue:
         """What the message needs and the server lacks.    Errors: NotSupported."""
         has = self.extensions.has
         if envelope.require_tls and not has("REQUIRETLS"):
-            raise NotSupported("the server does not support REQUIRETLS")
+            raise NoRequireTls
         if envelope.smtputf8 and not has("SMTPUTF8"):
             # Another host, or the same one tomorrow, may; in the end it is returned.
             raise NotSupported("the server does not support SMTPUTF8")
@@ -319,13 +324,13 @@ class Dialogue:
             if mail is not None:
                 raise mail
             return await self._chunks(results, content) if taken else results
-        start = await self._last_reply(mail, results, CLIENT_TIMEOUT_DATA_START)
+        start = await self._last_reply(mail, results, "data", CLIENT_TIMEOUT_DATA_START)
         if start is None:
             return results
         if start.code == 354 and not taken:
             # RFC 2920 §3.1: it was asked for data for nobody; an empty message ends that.
             await self._write(b".\r\n", CLIENT_TIMEOUT_BLOCK)
-            await self._last_reply(mail, results, CLIENT_TIMEOUT_DATA_END)
+            await self._last_reply(mail, results, "enddata", CLIENT_TIMEOUT_DATA_END)
         if mail is not None:
             raise mail
         if not taken:
@@ -341,12 +346,12 @@ class Dialogue:
 
         A server that refuses MAIL or the last recipient may hang up at once: then that is its word.
         """
-        reply = await self._reply(CLIENT_TIMEOUT_REPLY)
+        reply = await self._reply("mail", CLIENT_TIMEOUT_REPLY)
         mail = None if reply.code // 100 == 2 else ServerRefused("MAIL", reply)
         results: list[Outcome] = []
         for recipient in recipients:
             try:
-                reply = await self._reply(CLIENT_TIMEOUT_REPLY)
+                reply = await self._reply("rcpt", CLIENT_TIMEOUT_REPLY)
             except LinkLost:
                 refused = [one.error for one in results if one.error is not None]
                 if mail is not None:
@@ -358,11 +363,11 @@ class Dialogue:
         return mail, results
 
     async def _last_reply(
-        self, mail: ServerRefused | None, results: list[Outcome], timeout_s: float
+        self, mail: ServerRefused | None, results: list[Outcome], command: str, timeout_s: float
     ) -> Reply | None:
         """The reply to DATA or to the end of it; None where the server hung up on refused recipients."""
         try:
-            return await self._reply(timeout_s)
+            return await self._reply(command, timeout_s)
         except LinkLost:
             if mail is not None:
                 raise mail from None
@@ -371,7 +376,7 @@ class Dialogue:
             raise
 
     async def _early_end(self, mail: ServerRefused | None, results: list[Outcome]) -> list[Outcome]:
-        final = await self._last_reply(mail, results, CLIENT_TIMEOUT_DATA_END)
+        final = await self._last_reply(mail, results, "enddata", CLIENT_TIMEOUT_DATA_END)
         if mail is not None:
             raise mail
         if final is None or all(one.error is not None for one in results):
@@ -420,7 +425,9 @@ class Dialogue:
             self.is_broken = True
             raise
         await self._write(b".\r\n", CLIENT_TIMEOUT_BLOCK)
-        return self._ended(results, await self._reply(CLIENT_TIMEOUT_DATA_END), "end of data")
+        return self._ended(
+            results, await self._reply("enddata", CLIENT_TIMEOUT_DATA_END), "end of data"
+        )
 
     async def _chunks(self, results: list[Outcome], content: Content) -> list[Outcome]:
         """The content by BDAT.    RFC 3030 §2: each chunk has a reply, the last one counts."""
@@ -437,9 +444,10 @@ class Dialogue:
                     await self._write(
                         b"BDAT %d%b\r\n%b" % (len(part), last, part), CLIENT_TIMEOUT_BLOCK
                     )
-                    reply = await self._reply(
-                        CLIENT_TIMEOUT_DATA_END if last else CLIENT_TIMEOUT_BLOCK
-                    )
+                    if last:
+                        reply = await self._reply("enddata", CLIENT_TIMEOUT_DATA_END)
+                    else:
+                        reply = await self._reply("bdat", CLIENT_TIMEOUT_BLOCK)
                     if last:
                         return self._ended(results, reply, "end of data")
                     if reply.code != 250:
@@ -463,7 +471,8 @@ class Dialogue:
     ) -> Reply:
         self._expect_silence()
         await self._write(f"{line}\r\n".encode(), timeout_s)
-        return await self._reply(timeout_s)
+        command = shown or line.partition(" ")[0]
+        return await self._reply(command.lower(), timeout_s)
 
     def _expect_silence(self) -> None:
         """A reply before its command: we would take it for the next one's."""
@@ -474,13 +483,16 @@ class Dialogue:
     async def _write(self, data: bytes, timeout_s: float) -> None:
         if self.is_broken:
             raise LinkLost("the connection cannot be used any more")
+        if self._clock is not None:
+            self._wrote_s = self._clock.monotonic_s()
         try:
             await self.connection.write(data, timeout_s)
         except DeliveryError:
             self.is_broken = True
             raise
 
-    async def _reply(self, timeout_s: float) -> Reply:
+    async def _reply(self, command: str, timeout_s: float) -> Reply:
+        """The next one.    Input  command: what it is to, for those who count."""
         parser, size = ReplyParser(), 0
         try:
             while True:
@@ -497,6 +509,8 @@ class Dialogue:
         except DeliveryError:
             self.is_broken = True
             raise
+        if self._clock is not None:
+            TIMES.add(command, reply, self._clock.monotonic_s() - self._wrote_s)
         self.replies += 1
         self.heard.append(f"{reply.code} {reply.enhanced} {reply.lines[-1]}".replace("  ", " "))
         if reply.code == 421:

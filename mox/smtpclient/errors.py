@@ -49,6 +49,12 @@ class NotSupported(DeliveryError):
     default = "not supported by the server"
 
 
+class NoRequireTls(NotSupported):
+    """The server does not pass the demand for TLS on.    RFC 8689 §4.1."""
+
+    default = "the server does not support REQUIRETLS"
+
+
 class ProtocolBroken(DeliveryError):
     """The server did not keep to the protocol: nothing more is said to it."""
 
