@@ -248,6 +248,10 @@ QUEUE_REQUIRETLS_UNSUPPORTED: Final = _counter(
 QUEUE_PLAINTEXT_FALLBACKS: Final = _counter(
     "mox_queue_plaintext_fallback_total", "Tries in clear at a host where TLS failed."
 )
+QUEUE_DMARC_REPORT_FAILURES: Final = _counter(
+    "mox_queue_dmarcreport_failure_total",
+    "DMARC reports of ours that the queue gave up, by recipient.",
+)
 SMTPCLIENT_COMMAND_SECONDS: Final = _histogram(
     "mox_smtpclient_command_duration_seconds",
     "Time from the last bytes of an SMTP command of ours, enddata for the end of a message, to the"

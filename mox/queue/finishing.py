@@ -9,6 +9,7 @@ from itertools import islice
 
 import msgspec
 
+from mox.base import metrics
 from mox.base.limits import QUEUE_HOSTS
 from mox.message.date import format_date
 from mox.queue import keys
@@ -96,6 +97,8 @@ class _Finish:
     ) -> None:
         """Given up; the sender is told, unless he asked not to be."""
         suppressing = suppresses(attempt.code, attempt.enhanced, earlier)
+        if entry.is_dmarc_report:
+            metrics.QUEUE_DMARC_REPORT_FAILURES.inc()
         if suppressing:
             self._suppress(entry, attempt)
         step = "given up" + ("; nothing more is sent to the address" if suppressing else "")

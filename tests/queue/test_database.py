@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from support.queueing import CONTENT, KEEP_MS, Carrier, Mailbox, delayed, keep, refused, submission
 
+from mox.base import metrics
 from mox.base.clock import FrozenClock
 from mox.queue import keys
 from mox.queue.adding import NewRecipient, add
@@ -504,6 +505,24 @@ async def test_events_are_forgotten_in_time(database: Database, clock: FrozenClo
     clock.advance(30 * 86_400)
     await forget_events(database)
     assert await events(database, limit=10) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"), [({"is_dmarc_report": True}, 1), ({"is_tls_report": True}, 0), ({}, 0)]
+)
+async def test_dmarc_reports_that_are_given_up_are_counted(
+    database: Database, kind: dict[str, bool], more: int
+) -> None:
+    def failures() -> float:
+        return metrics.REGISTRY.get_sample_value("mox_queue_dmarcreport_failure_total") or 0.0
+
+    before = failures()
+    await add(database, submission(**kind))
+    await run_once(scheduler(database, Carrier(delayed)))
+    assert failures() == before
+    await kick(database, EVERY)
+    await run_once(scheduler(database, Carrier(refused)))
+    assert failures() == before + more
 
 
 async def test_an_outcome_counts_once(database: Database) -> None:
