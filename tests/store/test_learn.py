@@ -2,8 +2,11 @@
 
 import asyncio
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from support.knowledge import past, stored_counts, stored_messages, trained_anew
 from support.reputation import NOW, Oracle
@@ -32,7 +35,7 @@ from mox.store.messages import append, copy, expunge
 from mox.store.retrain import Retraining, retrain
 from mox.store.shard import Shard, memory_shard, open_shard
 from mox.store.verify import verify_account
-from mox.store.votes import read_history
+from mox.store.votes import read_history, vote_rows
 from mox.store.words import WordCache, read_counts
 
 WORDS_ONLY = Parameters()
@@ -780,3 +783,70 @@ async def test_what_is_read_while_counts_are_written_is_not_kept(
             fresh.end_write([])
         assert fresh.get_many(engine, [b"word"]) == [Count(number, 0)]
     await shard.close()
+
+
+# ------------------------------------------------------------------ what an answer costs
+
+
+async def test_an_answer_is_a_few_short_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the history is: rows are counted, not time."""
+    strangers = [
+        msgspec.structs.replace(
+            FRIEND,
+            from_localpart=f"who{n}",
+            from_validated=bool(n % 2),
+            mail_from_domain="esp.example",
+            mail_from_validated=True,
+            ehlo_domain="mx.example",
+            ehlo_validated=True,
+        )
+        for n in range(50)
+    ]
+    asked = [
+        FRIEND,
+        strangers[0],
+        msgspec.structs.replace(FRIEND, from_localpart="new"),
+        msgspec.structs.replace(strangers[1], from_domain="new.example", from_org_domain="new"),
+        Sender(from_localpart="x", from_domain="y", ip1="z", ip2="192.0.2.0/26"),
+        Sender(ip3=FRIEND.ip3),
+        Sender(),
+    ]
+    read: dict[int, list[tuple[int, int]]] = {}
+    for size in (100, 20_000):
+        shard = open_shard(tmp_path / str(size), lambda content: {}, clock=FrozenClock(NOW))
+        account = await shard.create_account("mox")
+        inbox = account.mailbox("Inbox")
+        batch = Batch()
+        for n in range(size):
+            facts = Facts(sender=strangers[n % len(strangers)], origin=inbox.id)
+            found = vote_rows(account.id, inbox.id, n + 1, facts, NOW - n, junk=n % 3 == 0)
+            for key, value in found:
+                batch.put(Family.IDX, key, value)
+            if len(batch) > 2000:
+                shard.engine.write(batch)
+                batch = Batch()
+        shard.engine.write(batch)
+        scans = rows_read = 0
+        scan = shard.engine.scan
+
+        def counted(*args: Any, original: Any = scan, **named: Any) -> Iterator[Any]:
+            nonlocal scans, rows_read
+            scans += 1
+            for row in original(*args, **named):
+                rows_read += 1
+                yield row
+
+        read[size] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(shard.engine, "scan", counted)
+            for sender in asked:
+                scans = rows_read = 0
+                evaluate(read_history(account, "Inbox"), sender, NOW)
+                read[size].append((scans, rows_read))
+        await shard.close()
+    assert read[100] == read[20_000]
+    assert max(scans for scans, _ in read[100]) <= 15 + 2
+    assert max(rows_read for _, rows_read in read[100]) <= 3 * 50
+    assert max(rows_read for _, rows_read in read[100]) > 50
