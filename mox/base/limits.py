@@ -56,7 +56,7 @@ SMTP_REPLY_LINE: Final = 510  # bytes without CRLF; RFC 5321 §4.5.3.1.5
 SMTP_REPLY_LINES: Final = 1000  # lines of one reply we read; EHLO of real servers has under 50
 SMTP_AUTH_DISCARD: Final = 64 * 1024  # bytes of an overlong AUTH line skipped before closing
 SMTP_AUTH_FAILURES_FREE: Final = 3  # failed logins of a connection; then it is slow and waits
-SMTP_INPUT_QUEUE: Final = 128 * 1024  # bytes received and not read yet before the socket is paused
+SMTP_INPUT_QUEUE: Final = 32 * 1024  # bytes received and not read yet before the socket is paused
 SMTP_FROM: Final = 16 * KIB  # bytes of the From field of a submission; it has one address
 SMTP_BAD_TRANSACTIONS: Final = 10  # without a good one: the connection ends
 
@@ -73,6 +73,9 @@ MESSAGE_SIZE: Final = 100 * MIB  # bytes; default of smtp_max_message_size and A
 MESSAGE_IN_MEMORY: Final = (
     1 * MIB
 )  # bytes; a larger body is a file of its own, never one bytes object
+RECEIVED_IN_MEMORY: Final = (
+    64 * KIB
+)  # bytes of a message in memory while it arrives by SMTP; many arrive at a time
 MIME_DEPTH: Final = 100  # levels of nested parts
 MIME_PARTS: Final = 10_000  # parts of a message
 MIME_LINE: Final = 1 * MIB  # bytes; a longer line is noted as a fault of its part
@@ -176,6 +179,7 @@ KEYWORDS_PER_MAILBOX: Final = 1000  # then NO [LIMIT] and PERMANENTFLAGS without
 KEYWORD_LENGTH: Final = 255  # bytes
 MAILBOX_NAME: Final = 1000  # bytes of UTF-8
 MAILBOX_DEPTH: Final = 50  # levels
+ACCOUNTS_OPEN: Final = 5000  # accounts kept that nobody uses; about 9 KB each with six mailboxes
 COMMIT_GROUP: Final = 256  # change sets of one group commit
 COMMIT_BATCH_ROWS: Final = 2000  # rows of one write batch; a larger one holds the GIL too long
 PACK_SIZE: Final = 256 * MIB  # bytes; then a new pack is begun

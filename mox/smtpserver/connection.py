@@ -1,7 +1,7 @@
 """A connection over asyncio: bytes in and out, TLS, time limits, back-pressure.
 
-The only place of this package with sockets.  Source  engine.md section 6: a plain Protocol in clear,
-a BufferedProtocol over TLS, a fresh protocol object for STARTTLS.
+The only place of this package with sockets.  Source  engine.md section 6: a BufferedProtocol, and a
+fresh protocol object for STARTTLS.
 """
 
 import asyncio
@@ -260,25 +260,8 @@ class _Reports(asyncio.BaseProtocol):
             self._connection.resume()
 
 
-class PlainProtocol(_Reports, asyncio.Protocol):
-    """In clear.    ``begin`` is called with the transport and gives the connection."""
-
-    __slots__ = ()
-
-    def data_received(self, data: bytes) -> None:
-        """Input."""
-        if self._connection is not None:
-            self._connection.received(data)
-
-    def eof_received(self) -> bool:
-        """The client may still be reading: the transport stays open."""
-        if self._connection is not None:
-            self._connection.ended()
-        return True
-
-
-class TLSProtocol(_Reports, asyncio.BufferedProtocol):
-    """Over TLS: from the start (``begin``), or in place of a plain one (``connection``)."""
+class _Buffered(_Reports, asyncio.BufferedProtocol):
+    """Input by way of one buffer for all: what a connection takes at once is bounded."""
 
     __slots__ = ()
 
@@ -290,6 +273,24 @@ class TLSProtocol(_Reports, asyncio.BufferedProtocol):
         """Input."""
         if self._connection is not None:
             self._connection.received(_shared[:nbytes])
+
+
+class PlainProtocol(_Buffered):
+    """In clear.    ``begin`` is called with the transport and gives the connection."""
+
+    __slots__ = ()
+
+    def eof_received(self) -> bool:
+        """The client may still be reading: the transport stays open."""
+        if self._connection is not None:
+            self._connection.ended()
+        return True
+
+
+class TLSProtocol(_Buffered):
+    """Over TLS: from the start (``begin``), or in place of a plain one (``connection``)."""
+
+    __slots__ = ()
 
     def eof_received(self) -> None:
         """Over TLS there is no half-closed connection."""

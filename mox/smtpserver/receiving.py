@@ -66,6 +66,7 @@ class Incoming:
             if self._returns is not None:
                 self._returns.feed(event.content)
             await self._receiver.write(event.content)
+            del event  # not to be kept while we wait for the next
 
     async def finish(self, end: DataEnd | BdatEnd) -> Received:
         """The message; its file is the caller's.    Errors: Rejected, DiskFull, OSError."""

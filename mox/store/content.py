@@ -83,6 +83,11 @@ class Spool:
         self._crc = 0
         self.size = 0
 
+    @property
+    def on_disk(self) -> bool:
+        """There is a file."""
+        return self._path is not None
+
     def write(self, chunk: bytes) -> None:
         """Add bytes.    Errors: DiskFull, OSError."""
         self.size += len(chunk)

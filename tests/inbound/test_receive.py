@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mox.base.limits import DISK_FREE_MIN, HEADER_PARSE, MESSAGE_IN_MEMORY
+from mox.base.limits import (
+    DISK_FREE_MIN,
+    HEADER_PARSE,
+    MESSAGE_IN_MEMORY,
+    RECEIVED_IN_MEMORY,
+)
 from mox.inbound.deliver import remove
-from mox.inbound.receive import Received, Receiver, without_own_results
+from mox.inbound.receive import BATCH, Received, Receiver, without_own_results
 from mox.store.blobs.base import SpoolFile
 from mox.store.content import Spool
 from mox.store.errors import DiskFull
@@ -239,3 +244,42 @@ async def test_a_large_header_is_kept_whole(tmp_path: Path) -> None:
 def test_one_pass_over_hostile_headers() -> None:
     header = b"Authentication-Results: " + b"(" * 500_000 + b"\r\n" + b" x\r\n" * 100_000
     assert without_own_results(header, "mail.example.org") == header
+
+
+async def test_while_it_arrives_little_of_a_message_is_in_memory(tmp_path: Path) -> None:
+    raw = b"Subject: x\r\n\r\n" + b"0123456789abcd\r\n" * 20_000
+    receiver = Receiver(tmp_path, 1 << 30)
+    for start in range(0, len(raw), 10_000):
+        await receiver.write(raw[start : start + 10_000])
+        seen = min(start + 10_000, len(raw))
+        on_disk = sum(path.stat().st_size for path in tmp_path.iterdir())
+        assert seen - on_disk <= RECEIVED_IN_MEMORY + BATCH
+    received = await receiver.finish()
+    assert received.content == raw  # whoever works on it has it in memory
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_file_that_cannot_be_read_back_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_path: Path) -> bytes:
+        raise OSError(errno.EIO, "bad")
+
+    receiver = Receiver(tmp_path, 1 << 30)
+    await receiver.write(b"x" * 500_000)
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    with pytest.raises(OSError, match="bad"):
+        await receiver.finish()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_binary_octets_are_kept(tmp_path: Path) -> None:
+    raw = b"Subject: x\r\n\r\n\n.\r\0\r\n\xff"
+    for binary in (True, False):
+        receiver = Receiver(tmp_path, 1 << 30, binary=binary)
+        for at in range(len(raw)):
+            await receiver.write(raw[at : at + 1])
+        received = await receiver.finish()
+        assert (received.content == raw) is binary
+        assert received.has_8bit
+        assert received.has_separator
