@@ -48,7 +48,14 @@ class Sink:
         self.port = free_port()
         self._said = folder / "sink"
         out = stack.enter_context(self._said.open("wb"))
-        command = [program("smtp-sink", "postfix"), "-u", "nobody", "-c", f"{HOST}:{self.port}", "1000"]
+        command = [
+            program("smtp-sink", "postfix"),
+            "-u",
+            "nobody",
+            "-c",
+            f"{HOST}:{self.port}",
+            "1000",
+        ]
         self._process = subprocess.Popen(command, stdout=out, stderr=out)
         stack.callback(self._end)
 
