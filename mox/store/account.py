@@ -74,6 +74,15 @@ class Account:
         if changed and self.course is not None:
             self.shard.learner.wake(self)
 
+    @property
+    def is_idle(self) -> bool:
+        """No session is here, nobody holds messages, everything staged is on disk."""
+        return (
+            not self.feeds
+            and self.committer.is_synced(self.ticket)
+            and not any(mailbox.in_use for mailbox in self.mailboxes.values())
+        )
+
     def mailbox(self, name: str) -> Mailbox:
         """The mailbox of a name.    Errors: MailboxMissing."""
         try:

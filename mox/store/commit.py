@@ -67,6 +67,10 @@ class Committer:
         """Ticket of the last staged batch."""
         return self._staged
 
+    def is_synced(self, ticket: int) -> bool:
+        """Is a batch durable?"""
+        return ticket <= self._synced
+
     async def written(self, ticket: int) -> None:
         """Wait until a batch is in the write-ahead log: it survives a crash of the process."""
         if ticket > self._written:

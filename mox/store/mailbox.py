@@ -48,6 +48,11 @@ class Mailbox:
         """Its name as kept."""
         return self.record.name
 
+    @property
+    def in_use(self) -> bool:
+        """Somebody has it open, holds slot numbers or waits for them."""
+        return bool(self.views) or self.pins > 0 or self._loading is not None
+
     def check(self) -> None:
         """Errors: MailboxMissing when it was deleted."""
         if self.deleted:
@@ -200,7 +205,7 @@ class Mailbox:
 
     def drop_columns(self) -> bool:
         """Free the columns when nobody needs them; False when somebody does."""
-        if self.views or self.pins or self._loading is not None or self.columns is None:
+        if self.in_use or self.columns is None:
             return False
         self.columns = None
         return True

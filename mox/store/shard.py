@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from mox.base.clock import Clock, SystemClock
 from mox.base.ids import AccountId
-from mox.base.limits import MIB
+from mox.base.limits import ACCOUNTS_OPEN, MIB
 from mox.base.mailboxname import INBOX
 from mox.mailauth.publicsuffix import listed
 from mox.store.account import Account, load_account
@@ -44,6 +45,7 @@ T = TypeVar("T")
 
 READERS = 4  # threads for reads from disk
 COLUMNS_MAX = 512 * MIB  # bytes of columns kept for mailboxes nobody has open
+KEPT_LOOK = 8  # accounts looked at for one to let go of, so that many busy ones cost little
 INITIAL_MAILBOXES = tuple((name, name) for name in ("Archive", "Drafts", "Junk", "Sent", "Trash"))
 
 
@@ -69,6 +71,7 @@ class Shard:
         clock: Clock | None = None,
         lazy_sync_s: float = LAZY_SYNC_S,
         columns_max: int = COLUMNS_MAX,
+        accounts_max: int = ACCOUNTS_OPEN,
     ) -> None:
         self.engine = engine
         self.blobs = blobs
@@ -86,7 +89,10 @@ class Shard:
         self.spool_folder = spool_folder
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         self.configure: Callable[[Account], None] = _leave  # of each account that is opened
-        self._accounts: dict[str, Account] = {}
+        # There is one object of an account: whoever still has one that is not kept, shares it.
+        self._accounts: WeakValueDictionary[str, Account] = WeakValueDictionary()
+        self._kept: OrderedDict[str, Account] = OrderedDict()  # oldest use first
+        self._accounts_max = accounts_max
         self._opening: dict[str, asyncio.Future[Account]] = {}
         self._creating = asyncio.Lock()  # each new account takes the next number of the index
         self._columns_max = columns_max
@@ -115,6 +121,7 @@ class Shard:
         """An account by name, opened when it is not.    Errors: AccountMissing."""
         found = self._accounts.get(name)
         if found is not None:
+            self._keep(found)
             return found
         opening = self._opening.get(name)
         if opening is None:
@@ -135,6 +142,8 @@ class Shard:
                 return None
             return load_account(self, AccountId(int.from_bytes(value, "big")))
 
+        # The object before this one may have staged what has no waiter.
+        await self.committer.written(self.committer.staged)
         account = await self.in_thread(read)
         if account is None:
             raise AccountMissing(f"no such account: {name}")
@@ -143,10 +152,30 @@ class Shard:
                 await recover_mailbox(account, mailbox)
         self.configure(account)
         self._accounts[name] = account
+        self._keep(account)
         self.learner.wake(account)
         self.eraser.wake_account(account)
         self.tidier.wake(account)
         return account
+
+    def _keep(self, account: Account) -> None:
+        """An account is in use; let go of others that nobody uses when there are too many."""
+        self._kept[account.name] = account
+        self._kept.move_to_end(account.name)
+        for _ in range(KEPT_LOOK):
+            if len(self._kept) <= self._accounts_max:
+                return
+            name, oldest = next(iter(self._kept.items()))
+            if oldest.is_idle:
+                del self._kept[name]
+                self._drop_columns(oldest)
+            else:
+                self._kept.move_to_end(name)
+
+    def _drop_columns(self, account: Account) -> None:
+        for mailbox in account.mailboxes.values():
+            if mailbox.drop_columns():
+                self._loaded_bytes -= self._loaded.pop(mailbox, 0)
 
     def open_accounts(self) -> list[Account]:
         """Accounts in memory."""
@@ -195,6 +224,7 @@ class Shard:
             key = keys.setting(number, keys.SUBSCRIPTION, mailbox_name.encode())
             change.batch.put(Family.KV, key, b"")
         self._accounts[name] = account
+        self._keep(account)
         await self.committer.synced(change.stage())
         return account
 
@@ -217,6 +247,7 @@ class Shard:
             mailbox.deleted = True
         await self.committer.synced(self.committer.stage(batch))
         self._accounts.pop(name, None)
+        self._kept.pop(name, None)
         await self.in_thread(self._erase_contents, account.id, large)
         self.eraser.reclaim()
 
@@ -236,6 +267,8 @@ class Shard:
         held = mailbox.columns.memory
         self._loaded_bytes += held - self._loaded.pop(mailbox, 0)
         self._loaded[mailbox] = held
+        if self._accounts.get(mailbox.account.name) is mailbox.account:
+            self._keep(mailbox.account)
         for box in list(self._loaded) if self._loaded_bytes > self._columns_max else ():
             if self._loaded_bytes <= self._columns_max:
                 break
