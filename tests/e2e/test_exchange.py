@@ -110,7 +110,9 @@ class House(Serve):
             if imap.select(mailbox).exists == 0:
                 return []
             items = imap.ok(b"FETCH 1:* (BODY.PEEK[])").fetched()
-        return [parsed(value[b"BODY[]"]) for _, value in sorted(items.items())]
+        # One that arrives meanwhile is told of by its flags alone.
+        bodies = [value[b"BODY[]"] for _, value in sorted(items.items()) if b"BODY[]" in value]
+        return [parsed(body) for body in bodies]
 
     def wait_for(self, token: str) -> EmailMessage:
         """The one message with this subject, once it is there."""
