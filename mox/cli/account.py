@@ -66,7 +66,11 @@ def account_add(ctx: click.Context, account: str, address: str) -> None:
 @click.argument("account")
 @click.pass_context
 def account_rm(ctx: click.Context, account: str) -> None:
-    """Remove an account, its addresses and its mail."""
+    """Remove an account, its addresses and its mail.
+
+    Large messages leave the disk at once. Small ones share files of up to 256 MiB with those of
+    others: such a file is rewritten once less than half of it is in use, and not before it is full.
+    """
     with connect(ctx) as client:
         client.call(commands.ACCOUNT_RM, commands.AccountName(account=account))
     click.echo("account removed")
