@@ -25,6 +25,8 @@ COMMANDS = {
     "queue": "mox.cli.queue:queue",
     "verdict": "mox.cli.verdict:verdict",
     "verifydata": "mox.cli.verify:verifydata",
+    "retrain": "mox.cli.junk:retrain",
+    "junk": "mox.cli.junk:junk",
     "spf": "mox.cli.spf:spf",
     "dkim": "mox.cli.dkim:dkim",
     "dmarc": "mox.cli.dmarc:dmarc",

@@ -181,6 +181,45 @@ class VerdictsShown(Struct, frozen=True, kw_only=True):
     count: int
 
 
+class Retrain(Struct, frozen=True, kw_only=True):
+    """Train the junk filter of an account anew; of all accounts where it is empty."""
+
+    account: str = ""
+
+
+class Retraining(Struct, frozen=True, kw_only=True):
+    """How far that is; sent on the way."""
+
+    account: str
+    done: int  # messages looked at
+    total: int
+
+
+class Retrained(Struct, frozen=True, kw_only=True):
+    """Accounts by what was done."""
+
+    trained: tuple[str, ...]
+    without_filter: tuple[str, ...]
+
+
+class WordLine(Struct, frozen=True, kw_only=True):
+    """A word that mattered: from 0 for ham to 1 for spam, and the messages it was in."""
+
+    word: str
+    score: float
+    ham: int
+    spam: int
+
+
+class JunkChecked(Struct, frozen=True, kw_only=True):
+    """How likely a message is junk."""
+
+    probability: float
+    significant: bool
+    ham: tuple[WordLine, ...]
+    spam: tuple[WordLine, ...]
+
+
 STOP = Command("stop", Nothing, Stopping)
 LOG_LEVELS = Command("log_levels", Nothing, LogLevels)
 LOG_LEVEL_SET = Command("log_level_set", LogLevel, Nothing)
@@ -208,3 +247,5 @@ ALIAS_RM = Command("alias_rm", Address, Nothing)
 ALIAS_ADDADDR = Command("alias_addaddr", AliasMembers, Nothing)
 ALIAS_RMADDR = Command("alias_rmaddr", AliasMembers, Nothing)
 VERDICTS = Command("verdicts", VerdictsWanted, VerdictsShown)
+RETRAIN = Command("retrain", Retrain, Retrained)
+JUNK_CHECK = Command("junk_check", AccountName, JunkChecked, takes_body=True)

@@ -19,6 +19,7 @@ from mox.runtime.accounts import Accounts
 from mox.runtime.aliascontrol import AliasControl
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.delivery import StoreDeliverer
+from mox.runtime.junkcontrol import JunkControl
 from mox.runtime.outgoing import OutgoingMail
 from mox.runtime.queuecontrol import QueueControl
 from mox.runtime.reportcontrol import ReportControl
@@ -81,6 +82,7 @@ class Control:
         on(ctl.DOMAIN_ENABLE, self._on_domain_enable)
         AliasControl(self._files).add_to(table)
         VerdictControl(self._files, self._accounts).add_to(table)
+        JunkControl(self._files, self._shard, self._accounts).add_to(table)
         if self._reports is not None:
             ReportControl(self._reports).add_to(table)
         if self._queue is not None:

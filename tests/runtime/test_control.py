@@ -7,21 +7,26 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mox.base.clock import FrozenClock
 from mox.base.errors import Refused
+from mox.base.flags import JUNK, NOTJUNK
 from mox.ctl import commands as ctl
 from mox.ctl.client import Client
 from mox.ctl.protocol import Command
 from mox.ctl.server import ControlServer
 from mox.imapserver.derive import derive
+from mox.junk.parameters import Parameters
 from mox.runtime.accounts import Accounts
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.control import Control
 from mox.runtime.signingkeys import SigningKeys
+from mox.store.content import NewMessage
+from mox.store.messages import append
 from mox.store.shard import memory_shard
 
 STATIC = """
@@ -44,6 +49,7 @@ domain = "example.org"
 domain = "example.org"
 [accounts.you.destinations."you@example.org"]
 """
+SPAM = b"Subject: cheap pills\r\n\r\nbuy cheap pills now\r\n"
 NOW_MS = 1_795_953_600_000  # 2026-11-29T12:00:00Z
 
 
@@ -216,3 +222,54 @@ async def test_aliases(place: Place) -> None:
     assert aliases == {
         "team": {"addresses": ["you@example.org"], "post_public": False, "allow_msg_from": True}
     }
+
+
+async def test_junk_filters_are_trained_anew_and_asked(place: Place) -> None:
+    with pytest.raises(Refused, match="no account 'nobody'"):
+        await place.ask(ctl.RETRAIN, ctl.Retrain(account="nobody"))
+    none = await place.ask(ctl.RETRAIN, ctl.Retrain())
+    assert none == ctl.Retrained(trained=(), without_filter=("me", "you"))
+
+    def check() -> ctl.JunkChecked:
+        with Client(place.folder) as client:
+            name = ctl.AccountName(account="me")
+            return client.call(ctl.JUNK_CHECK, name, body=[SPAM[:20], SPAM[20:]])
+
+    with pytest.raises(Refused, match="has no junk filter"):
+        await asyncio.to_thread(check)
+    account = await place.accounts.account("me")
+    account.filter = Parameters()
+    for flags in (JUNK, NOTJUNK):
+        content = SPAM if flags == JUNK else b"Subject: meeting\r\n\r\nagenda\r\n"
+        new = [NewMessage(content=content, flags=flags, received_ms=NOW_MS)] * 3
+        await append(account, account.mailbox("Inbox"), new)
+    seen: list[ctl.Retraining] = []
+
+    def train() -> ctl.Retrained:
+        with Client(place.folder) as client:
+            return client.call(
+                ctl.RETRAIN,
+                ctl.Retrain(account="me"),
+                progress=lambda value: seen.append(msgspec.json.decode(value, type=ctl.Retraining)),
+            )
+
+    assert await asyncio.to_thread(train) == ctl.Retrained(trained=("me",), without_filter=())
+    assert seen[0].account == "me"
+    assert seen[0].total == 6
+    checked = await asyncio.to_thread(check)
+    assert checked.probability > 0.9
+    assert "pills" in [one.word for one in checked.spam]
+    assert not list(place.folder.glob("spool-*"))
+
+
+async def test_a_large_message_is_checked(place: Place) -> None:
+    account = await place.accounts.account("me")
+    account.filter = Parameters()
+
+    def check() -> ctl.JunkChecked:
+        with Client(place.folder) as client:
+            pieces = [SPAM, *[b"text of a large message\r\n" * 1000] * 60]
+            return client.call(ctl.JUNK_CHECK, ctl.AccountName(account="me"), body=pieces)
+
+    assert (await asyncio.to_thread(check)).probability == 0.5
+    assert not list(place.folder.glob("spool-*"))
