@@ -137,7 +137,7 @@ def plot(curve: Curve) -> str:
         *panel(curve, USERS, spam_share, "spam that came to Inbox", LEFT),
         *panel(curve, USERS, ham_share, "wanted mail put aside at first", second),
     ]
-    at = LEFT
+    at = 20
     for user, colour, dash in zip(USERS, COLOURS, DASHES, strict=True):
         base = TOP + HEIGHT + 62
         lines.append(
