@@ -11,10 +11,9 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
-
-from support.counterparts import require
 
 UNPACKED = Path(__file__).parents[2] / ".venv" / "debian"  # by ci/setup --apt
 
@@ -31,12 +30,8 @@ def _can_isolate() -> bool:
 
 def require_isolation() -> None:
     """Skip, or fail in CI, where we may not make namespaces."""
-    if _can_isolate():
-        return
-    reason = "namespaces cannot be made here: needs root with CAP_SYS_ADMIN"
-    if os.environ.get("MOX_CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if not _can_isolate():
+        _missing("namespaces cannot be made here: needs root with CAP_SYS_ADMIN")
 
 
 def isolated(setup: Sequence[str], command: Sequence[str], *, network: bool = False) -> list[str]:
@@ -53,10 +48,20 @@ def isolated(setup: Sequence[str], command: Sequence[str], *, network: bool = Fa
 
 
 def unpacked(name: str) -> str:
-    """The path that a program of ci/apt-unpacked.txt has under ``with_unpacked``; see require()."""
+    """The path that a program of ci/apt-unpacked.txt has under ``with_unpacked``.
+
+    Skips, or in CI fails, where it is missing.
+    """
     found = [path for path in (f"/usr/sbin/{name}", f"/usr/bin/{name}") if _is_unpacked(path)]
-    require(name, "see ci/apt-unpacked.txt and run ci/setup --apt; it is not", bool(found))
+    if not found:
+        _missing(f"{name} is not in {UNPACKED.name}; run: ci/setup --apt")
     return found[0]
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("MOX_CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def _is_unpacked(path: str) -> bool:
