@@ -56,7 +56,7 @@ def test_not_understood(capsys: Capture, arguments: list[str], said: str) -> Non
 
 def test_help(capsys: Capture) -> None:
     assert run(["help"]) == 0
-    assert "mox verifydata [--json] DATADIR" in capsys.readouterr().out.splitlines()
+    assert "mox verifydata [--junk] [--json] DATADIR" in capsys.readouterr().out.splitlines()
     assert run(["help", "loglevels"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("mox loglevels [--json] [LEVEL] [AREA]\n")
