@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.imapclient import ConnectionEnded
 from support.ports import HOST
+from support.servers import tls_context
 from support.serving import Serve, password_of, wait_until
 from support.smtpclient import SmtpClient
 
@@ -59,12 +60,21 @@ ROUTED = [
 ]
 
 
+RATES = """
+[rate_limits]
+connections_per_minute = [10_000, 10_000, 10_000]
+"""
+
+
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Serve]:
     # Not pytest's own folder: the worker is another user, who may not enter that.
     folder = Path(tempfile.mkdtemp(prefix="mox-attacks-"))
     folder.chmod(0o755)
-    with Serve(folder / "mox") as server:
+    attacked = Serve(folder / "mox")
+    static = attacked.config / "mox.toml"
+    static.write_text(static.read_text() + RATES)
+    with attacked as server:
         server.set_passwords("alice", "bob")
         server.mox("loglevels debug")
         yield server
@@ -168,6 +178,165 @@ def test_nothing_is_smuggled(serve: Serve, chunked: bool) -> None:
     assert answers == {250, 500}
     with serve.login("bob@example.net") as imap:
         assert imap.select("INBOX").exists == 0
+
+
+@pytest.mark.rfc("3030 §2; 5321 §2.3.8")
+def test_nothing_is_smuggled_by_count_either(serve: Serve) -> None:
+    """What ends a message after DATA means nothing in a chunk, and the other way round."""
+    answers = set()
+    for end in [*ENDS, b"\r\n.\r\n"]:
+        before = b"Subject: outer\r\n\r\ntext" + end[:1]
+        content = before + end[1:] + SMUGGLED + b"\r\n.\r\n"
+        for chunks in ([content], [before, content[len(before) :]]):
+            raw = b"".join(
+                b"BDAT %d%s\r\n%s" % (len(chunk), b" LAST" * (chunk is chunks[-1]), chunk)
+                for chunk in chunks
+            )
+            with started(serve) as client:
+                client.command(b"RCPT TO:<alice@example.org>", 250)
+                client.send(raw + b"NOOP\r\nQUIT\r\n")
+                codes = [client.read_reply().code for _ in range(len(chunks) + 2)]
+                bare = content.count(b"\r") != content.count(b"\r\n")
+                assert codes == [250] * (len(chunks) - 1) + [500 if bare else 250, 250, 221], end
+                with pytest.raises(ConnectionEnded):
+                    client.read_reply()
+            answers.add(bare)
+    assert answers == {True, False}
+    with serve.login("bob@example.net") as imap:
+        assert imap.select("INBOX").exists == 0
+
+
+@pytest.mark.rfc("3030 §2; §3")
+def test_data_and_bdat_are_not_mixed_up(serve: Serve) -> None:
+    text = b"Subject: x\r\n\r\n"
+    with started(serve) as client:
+        # Commands in a chunk that is refused are octets, with DATA open or not.
+        client.send(b"BDAT %d LAST\r\n%s" % (len(SMUGGLED), SMUGGLED))
+        assert client.read_reply().code == 503
+        client.command(b"RCPT TO:<alice@example.org>", 250)
+        # In a message by DATA a line of BDAT is text.
+        client.command(b"DATA", 354)
+        client.send(text + b"BDAT 5 LAST\r\nRSET\r\n.\r\n")
+        assert client.read_reply().code == 250
+        client.command(b"MAIL FROM:<a@far.example>", 250)
+        client.command(b"RCPT TO:<alice@example.org>", 250)
+        # After a chunk nothing else goes on with the message; the text that a client sends all the same
+        # is commands to us, and none of them can deliver.
+        client.send(b"BDAT %d\r\n%sDATA\r\n" % (len(text), text))
+        assert [client.read_reply().code for _ in range(2)] == [250, 503]
+        client.send(SMUGGLED + b".\r\n")
+        codes = [client.read_reply().code for _ in range(6)]
+        assert codes == [503, 503, 503, 500, 500, 500]
+        client.send(b"BDAT 0 LAST\r\n")
+        assert client.read_reply().code == 250
+    # A chunk whose size cannot be read ends the connection: what follows is never executed.
+    for line in (b"BDAT", b"BDAT -1 LAST", b"BDAT 1e3", b"BDAT 0x10 LAST", b"BDAT 1 LAST LAST"):
+        with started(serve) as client:
+            client.command(b"RCPT TO:<alice@example.org>", 250)
+            client.send(line + b"\r\n" + SMUGGLED)
+            assert client.read_reply().code == 501
+            with pytest.raises((ConnectionEnded, ConnectionError)):
+                client.read_reply()
+    with serve.login("bob@example.net") as imap:
+        assert imap.select("INBOX").exists == 0
+
+
+@pytest.mark.rfc("3207 §6; §4.2")
+@pytest.mark.parametrize("service", ["smtp", "submission"])
+def test_nothing_is_injected_behind_starttls(serve: Serve, service: str) -> None:
+    injected = b"EHLO evil.example\r\nMAIL FROM:<evil@far.example>\r\n"
+    with serve.smtp(service) as client:
+        client.ehlo()
+        client.send(b"STARTTLS\r\n" + injected)
+        # Neither a handshake nor an answer to what came in clear.
+        with pytest.raises((ConnectionEnded, ConnectionError)):
+            client.read_reply()
+    # What was said before the handshake is forgotten.
+    with serve.smtp(service) as client:
+        client.ehlo()
+        if service == "smtp":
+            client.command(b"MAIL FROM:<a@far.example>", 250)
+        client.starttls(tls_context())
+        assert client.command(b"RCPT TO:<alice@example.org>").code == 503
+        assert client.command(b"MAIL FROM:<a@far.example>").code == 503
+
+
+def test_nobody_is_told_who_has_an_address(serve: Serve) -> None:
+    """Not by RCPT, VRFY or EXPN; and at AUTH somebody and nobody look the same."""
+    with started(serve) as client:
+        answers = {}
+        for name in (b"alice", b"bob", b"nobody", b"postmaster", b"alice+x", b"nobody+x"):
+            client.command(b"RSET", 250)
+            client.command(b"MAIL FROM:<a@far.example>", 250)
+            answers[name] = [
+                client.command(verb + b" " + name + b"@example.org") for verb in (b"VRFY", b"EXPN")
+            ] + [client.command(b"RCPT TO:<" + name + b"@example.org>")]
+        first = answers[b"alice"]
+        assert [reply.code for reply in first] == [252, 252, 250]
+        assert all(one == first for one in answers.values())
+    with serve.smtp("submissions") as client:
+        client.ehlo()
+        said = []
+        for user in (b"alice@example.org", b"nobody@example.org"):
+            secret = base64.b64encode(b"\0" + user + b"\0" + b"wrong password")
+            said.append(client.command(b"AUTH PLAIN " + secret))
+        assert said[0] == said[1]
+        assert said[0].code == 535
+
+
+def test_a_header_without_end(serve: Serve) -> None:
+    with started(serve) as client:
+        client.command(b"RCPT TO:<alice@example.org>", 250)
+        client.command(b"DATA", 354)
+        client.send(b"Subject: x\r\n")
+        for number in range(3000):
+            client.send(b"X-Field-%d: %s\r\n" % (number, b"y" * 990))
+        client.send(b"X: " + b"z" * 2_000_000 + b"\r\n.\r\n")
+        assert client.read_reply().code in {250, 451, 550, 552}
+        client.command(b"NOOP", 250)
+    with serve.login("alice@example.org") as imap:
+        imap.select("INBOX")  # whoever reads it is not held up
+        imap.ok(b"FETCH * (ENVELOPE BODYSTRUCTURE)")
+
+
+def test_half_a_megabyte_of_addresses_and_of_lines_without_end(serve: Serve) -> None:
+    with started(serve) as client:
+        client.command(b"RCPT TO:<alice@example.org>", 250)
+        client.command(b"DATA", 354)
+        client.send(
+            b"From: a@far.example\r\nTo: a@x" + b",\r\n a@x.example" * 500_000 + b"\r\n\r\n.\r\n"
+        )
+        assert client.read_reply().code in {250, 451, 550}
+        # The next line is longer than any may be.
+        client.send(b"NOOP " + b"x" * 4000 + b"\r\nNOOP\r\n")
+        assert client.read_reply().code == 500
+        with pytest.raises((ConnectionEnded, ConnectionError)):
+            client.read_reply()
+
+
+def test_many_who_say_nothing_hold_nobody_up(serve: Serve) -> None:
+    """Slow loris: connections in every state that stop in the middle of a line."""
+    idle = []
+    try:
+        for begin in (
+            b"",
+            b"EH",
+            b"EHLO x.example\r\nMAIL FROM:<a",
+            b"EHLO x.example\r\nMAIL FROM:<a@far.example>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nSub",
+            b"EHLO x.example\r\nMAIL FROM:<a@far.example>\r\nRCPT TO:<alice@example.org>\r\nBDAT 99\r\nS",
+        ):
+            for _ in range(4):
+                sock = socket.create_connection((HOST, serve.port("smtp")), timeout=10)
+                idle.append(sock)
+                sock.sendall(begin)
+        with started(serve) as client:
+            client.command(b"RCPT TO:<alice@example.org>", 250)
+            client.command(b"DATA", 354)
+            client.send(b"Subject: not held up\r\n\r\n.\r\n")
+            assert client.read_reply().code == 250
+    finally:
+        for sock in idle:
+            sock.close()
 
 
 FORGED = 'x\\" event=smtp.login account=root\r\nlevel=info event=forged \x1b[2J \x85\u2028'

@@ -65,7 +65,8 @@ class Pair:
             if imap.select("INBOX").exists == 0:
                 return []
             items = imap.ok(b"FETCH 1:* (BODY.PEEK[])").fetched()
-            return [value[b"BODY[]"] for value in items.values() if b"BODY[]" in value]
+            bodies = [value.get(b"BODY[]") for value in items.values()]
+            return [body for body in bodies if isinstance(body, bytes)]
 
     def wait_for(self, address: str, subject: str) -> bytes:
         """The one message with this subject, once it is there."""
