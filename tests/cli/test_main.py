@@ -68,7 +68,7 @@ def test_help(capsys: Capture) -> None:
     assert run(["help", "set"]) == 0
     assert capsys.readouterr().out.startswith("mox setaccountpassword ACCOUNT\n    Set the pass")
     assert run(["help", "config", "describe"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(capsys.readouterr().out.splitlines()) == 6
 
 
 @pytest.mark.parametrize("words", [["zz"], ["serve", "x"], ["config", "zz"], ["stop", "stop"]])
