@@ -850,3 +850,43 @@ async def test_an_answer_is_a_few_short_reads(
     assert max(scans for scans, _ in read[100]) <= 15 + 2
     assert max(rows_read for _, rows_read in read[100]) <= 3 * 50
     assert max(rows_read for _, rows_read in read[100]) > 50
+
+
+# ------------------------------------------------------------------ data of earlier versions
+
+
+def test_facts_of_earlier_versions_are_read() -> None:
+    """They had six fields, and no sender."""
+    value = b"\x01" + msgspec.msgpack.encode((7, "1@b.example", "a@b", "c@d", "192.0.2.1", "mx"))
+    facts = rows.decode(Facts, value)
+    assert facts == Facts(7, "1@b.example", "a@b", "c@d", "192.0.2.1", "mx")
+    assert (facts.prefix_length, facts.message_id, facts.helo) == (7, "1@b.example", "mx")
+    assert facts.sender == Sender()
+    later = b"\x01" + msgspec.msgpack.encode(
+        [*msgspec.to_builtins(Facts(), builtin_types=(bytes,)), "later"]
+    )
+    assert rows.decode(Facts, later) == Facts()
+
+
+async def test_an_account_of_an_earlier_version_is_learnt(account: Account) -> None:
+    """Its messages have neither origin nor sender, and there are no rows of the learner."""
+    account.filter = WORDS_ONLY
+    await append(account, account.mailbox("Inbox"), [mail(flags=JUNK)])
+    await append(account, account.mailbox("Sent"), [mail(head="To: a@b.example\r\n")])
+    await settled(account)
+    batch = Batch()
+    for kind in (keys.LEARNING, keys.LEARNT, keys.TRAINED, keys.WORD):
+        batch.delete_range(Family.KV, *keys.settings(account.id, kind))
+    batch.delete_range(Family.IDX, *keys.votes_of(account.id))
+    batch.delete_range(Family.IDX, *keys.sent_of(account.id))
+    for key, _ in account.shard.engine.scan(Family.MSG, *keys.account_range(account.id)):
+        batch.put(Family.MSG, key, b"\x01" + msgspec.msgpack.encode((0, "", "", "", "", "")))
+    await account.committer.written(account.committer.stage(batch))
+    account.course = None
+    account.shard.words = WordCache()
+    account.shard.learner.wake(account)
+    await settled(account)
+    assert stored_counts(account) == trained_anew(account) != {}
+    assert verdict(account) == (None, False, "none")
+    sender = Sender(from_localpart="a", from_domain="b.example")
+    assert verdict(account, sender) == (False, True, "msgtofull")
