@@ -44,7 +44,6 @@ TLS_AFTER_AUTH: Final = reply(503, "5.5.1", "cannot starttls after authenticatio
 NO_TLS: Final = reply(503, "5.5.1", "starttls not available")
 NO_AUTH_HERE: Final = reply(503, "5.5.1", "authentication not allowed on this port")
 ALREADY_AUTH: Final = reply(503, "5.5.1", "already authenticated")
-AUTH_IN_TRANSACTION: Final = reply(503, "5.5.1", "authentication not allowed in a transaction")
 DUPLICATE_PARAM: Final = reply(501, "5.5.4", "duplicate parameter")
 UNKNOWN_PARAM: Final = reply(555, "5.3.3", "unrecognized parameter")
 BAD_BODY: Final = reply(555, "5.5.4", "unrecognized value of BODY")

@@ -57,10 +57,8 @@ async def _auth(session: "Session", rest: bytes) -> Reply:
     service = session.service
     if not service.submission:
         raise Rejected(replies.NO_AUTH_HERE)
-    if session.account:
+    if session.account:  # also within a transaction (RFC 4954 §4): it needs a login
         raise Rejected(replies.ALREADY_AUTH)
-    if session.transaction is not None:
-        raise Rejected(replies.AUTH_IN_TRANSACTION)
     if not service.login_failures.can_add(session.wire.remote_ip):
         # Else guessing would go on in the connections that are open already.
         metrics.AUTHENTICATIONS_RATELIMITED.labels("submission").inc()
