@@ -107,7 +107,7 @@ CONNECTIONS_OPEN: Final = _gauge(
     "listener",
 )
 SMTP_CONNECTIONS: Final = _counter(
-    "mox_smtpserver_connection_total", "SMTP connections. kind: deliver, submit.", "kind"
+    "mox_smtpserver_connection_total", "SMTP connections. kind: deliver, submit, lmtp.", "kind"
 )
 SMTP_COMMAND_SECONDS: Final = _histogram(
     "mox_smtpserver_command_duration_seconds",
