@@ -49,6 +49,17 @@ def test_copies_of_all(benchmark: BenchmarkFixture, module: ModuleType, columns:
 
 
 @both
+def test_sets_of_slots(benchmark: BenchmarkFixture, module: ModuleType) -> None:
+    half, third = EVERY[::2], EVERY[::3]
+
+    def run() -> int:
+        either = module.slots_in_either(half, third)
+        return len(module.slots_without(either, module.slots_in_both(half, third)))
+
+    assert benchmark(run) == 50_000
+
+
+@both
 def test_rows_of_all(benchmark: BenchmarkFixture, module: ModuleType, columns: Columns) -> None:
     assert len(benchmark(module.pack_rows, columns, EVERY)) == COUNT * 72
 

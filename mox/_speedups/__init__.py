@@ -71,6 +71,9 @@ pack_references = _bulk.pack_references
 pack_rows = _bulk.pack_rows
 set_flags_of = _bulk.set_flags_of
 size_of = _bulk.size_of
+slots_in_both = _bulk.slots_in_both
+slots_in_either = _bulk.slots_in_either
+slots_without = _bulk.slots_without
 split_modseq = _bulk.split_modseq
 without_modseqs = _bulk.without_modseqs
 BodyCanonicalizer = _canonical.BodyCanonicalizer
@@ -154,6 +157,9 @@ __all__ = [
     "scan_header",
     "set_flags_of",
     "size_of",
+    "slots_in_both",
+    "slots_in_either",
+    "slots_without",
     "split_modseq",
     "subtract_ranges",
     "tokenize",

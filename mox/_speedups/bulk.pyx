@@ -147,6 +147,57 @@ def without_modseqs(
     return found
 
 
+# ---------------------------------------------------------------------- sets of slots
+
+
+def slots_in_both(const unsigned int[::1] one not None, const unsigned int[::1] other not None):
+    """What is in both, both ascending."""
+    cdef array found = clone(NUMBERS, min(one.shape[0], other.shape[0]), False)
+    cdef Py_ssize_t i = 0, j = 0, n = 0
+    while i < one.shape[0] and j < other.shape[0]:
+        if one[i] < other[j]:
+            i += 1
+        elif one[i] > other[j]:
+            j += 1
+        else:
+            found.data.as_uints[n] = one[i]
+            n += 1
+            i += 1
+            j += 1
+    resize_array(found, n)
+    return found
+
+
+def slots_in_either(const unsigned int[::1] one not None, const unsigned int[::1] other not None):
+    """All of both, both ascending; each once."""
+    cdef array found = clone(NUMBERS, one.shape[0] + other.shape[0], False)
+    cdef Py_ssize_t i = 0, j = 0, n = 0
+    while i < one.shape[0] or j < other.shape[0]:
+        if j == other.shape[0] or (i < one.shape[0] and one[i] < other[j]):
+            found.data.as_uints[n] = one[i]
+            i += 1
+        else:
+            found.data.as_uints[n] = other[j]
+            i += i < one.shape[0] and one[i] == other[j]
+            j += 1
+        n += 1
+    resize_array(found, n)
+    return found
+
+
+def slots_without(const unsigned int[::1] one not None, const unsigned int[::1] other not None):
+    """Those of the first that are not in the other, both ascending."""
+    cdef array found = clone(NUMBERS, one.shape[0], False)
+    cdef Py_ssize_t i, j = 0, n = 0
+    for i in range(one.shape[0]):
+        while j < other.shape[0] and other[j] < one[i]:
+            j += 1
+        found.data.as_uints[n] = one[i]
+        n += j == other.shape[0] or other[j] != one[i]
+    resize_array(found, n)
+    return found
+
+
 # ---------------------------------------------------------------------- rows and keys
 
 

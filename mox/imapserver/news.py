@@ -5,6 +5,7 @@ Source  RFC 9051 §7.5.1 (no EXPUNGE in answer to FETCH, STORE, SEARCH), RFC 716
 Laws    Expunges first, then flags, then EXISTS: numbers are right at every line.
 """
 
+import asyncio
 from array import array
 from typing import TYPE_CHECKING
 
@@ -84,11 +85,13 @@ async def write_expunged(session: "Session", seqs: "array[int]", vanished: Range
         # RFC 7162 §3.2.10
         write_vanished(session, vanished)
         return
-    for before, seq in enumerate(seqs):
-        # RFC 9051 §7.5.1: each lowers the numbers behind it at once.
-        session.write(b"* %d EXPUNGE\r\n" % (seq - before))
-        if before % LINES_PER_SLICE == LINES_PER_SLICE - 1:
+    for at in range(0, len(seqs), LINES_PER_SLICE):
+        if at:
             await session.drain()
+            await asyncio.sleep(0)  # others have their turn, however fast this client reads
+        # RFC 9051 §7.5.1: each lowers the numbers behind it at once.
+        some = enumerate(seqs[at : at + LINES_PER_SLICE], at)
+        session.write(b"".join([b"* %d EXPUNGE\r\n" % (seq - before) for before, seq in some]))
 
 
 def write_vanished(session: "Session", uids: Ranges, *, earlier: bool = False) -> None:

@@ -3,6 +3,7 @@
 from array import array
 from typing import TYPE_CHECKING
 
+from mox._speedups import slots_in_either
 from mox.imap.seqset import SeqSet
 from mox.imapserver.errors import Bad
 
@@ -24,7 +25,7 @@ def find_slots(session: "Session", numbers: SeqSet, *, uid: bool) -> "array[int]
     slots = view.slots_by_seq(numbers.resolve(exists))
     if numbers.saved:
         # RFC 5182 §2.1: "$" names messages, whichever numbers the rest of the set has.
-        slots = merge(slots, view.slots_by_uid(session.search_result))
+        slots = slots_in_either(slots, view.slots_by_uid(session.search_result))
     return slots
 
 
@@ -34,19 +35,6 @@ def search_slots(session: "Session", numbers: SeqSet, *, uid: bool) -> "array[in
     if uid:
         return find_slots(session, numbers, uid=True)
     slots = view.slots_by_seq(numbers.resolve(view.exists))
-    return merge(slots, view.slots_by_uid(session.search_result)) if numbers.saved else slots
-
-
-def merge(one: "array[int]", other: "array[int]") -> "array[int]":
-    """Both, ascending, each once."""
-    if not one or not other:
-        return one or other
-    return array("I", sorted({*one, *other}))
-
-
-def intersect(one: "array[int]", other: "array[int]") -> "array[int]":
-    """What is in both, ascending."""
-    if one == other:
-        return one
-    wanted = set(other)
-    return array("I", (slot for slot in one if slot in wanted))
+    return (
+        slots_in_either(slots, view.slots_by_uid(session.search_result)) if numbers.saved else slots
+    )

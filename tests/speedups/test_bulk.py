@@ -75,6 +75,17 @@ def test_own_changes_are_left_out_alike(
     assert set(found) == {slot for slot in slots if columns.modseq(slot) not in modseqs}
 
 
+SLOTS = st.sets(st.integers(0, 12) | st.integers(2**32 - 3, 2**32 - 1)).map(
+    lambda slots: array("I", sorted(slots))
+)
+
+
+@given(one=SLOTS, other=SLOTS)
+def test_sets_of_slots_are_alike(one: "array[int]", other: "array[int]") -> None:
+    for name in ("slots_in_both", "slots_in_either", "slots_without"):
+        assert getattr(bulk, name)(one, other) == getattr(plain, name)(one, other)
+
+
 def test_the_first_expunge(module: ModuleType) -> None:
     columns = made([(1, 0, 0, False)] * 3)
     assert module.first_gone(columns, array("I", [0, 1, 2])) == 0

@@ -56,6 +56,21 @@ def first_gone(columns: Columns, slots: "array[int]") -> int:
     return min((gone for gone in map(columns.gone, slots) if gone), default=0)
 
 
+def slots_in_both(one: "array[int]", other: "array[int]") -> "array[int]":
+    """What is in both, both ascending."""
+    return array("I", sorted({*one} & {*other}))
+
+
+def slots_in_either(one: "array[int]", other: "array[int]") -> "array[int]":
+    """All of both, both ascending; each once."""
+    return array("I", sorted({*one, *other}))
+
+
+def slots_without(one: "array[int]", other: "array[int]") -> "array[int]":
+    """Those of the first that are not in the other, both ascending."""
+    return array("I", sorted({*one} - {*other}))
+
+
 def pack_rows(columns: Columns, slots: "array[int]") -> bytes | list[bytes]:
     """Row bytes of slots one after another; a list of them where one has more than 64 keywords."""
     rows = columns.rows(slots)

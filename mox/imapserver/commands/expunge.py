@@ -1,12 +1,13 @@
 """EXPUNGE and UID EXPUNGE.    RFC 9051 §6.4.3, §6.4.9; RFC 4315 §2.1; RFC 7162 §3.2.7."""
 
+from mox._speedups import slots_in_both
 from mox.base import flags as flagbits
 from mox.imap import codes
 from mox.imap.cursor import Cursor
 from mox.imap.seqset import SeqSet
 from mox.imapserver.command import AnyCommand, Command, Done, State
 from mox.imapserver.news import write_news
-from mox.imapserver.numbers import find_slots, intersect
+from mox.imapserver.numbers import find_slots
 from mox.imapserver.pinned import pinned
 from mox.imapserver.session import Session
 from mox.store.errors import MailboxMissing, ReadOnly
@@ -31,7 +32,7 @@ async def _expunge(session: Session, numbers: SeqSet | None) -> Done:
     # Only what this client knows of: a message it was not told of yet stays.
     slots = view.columns.with_flags(view.limit, view.told, flagbits.DELETED, flagbits.DELETED)
     if numbers is not None:
-        slots = intersect(slots, find_slots(session, numbers, uid=True))
+        slots = slots_in_both(slots, find_slots(session, numbers, uid=True))
     live, _ = view.split_gone(slots)
     with pinned(view.mailbox):
         await expunge(session.owner, view.mailbox, live, origin=session.feed)

@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from mox._speedups import FETCH_MODSEQ
+from mox._speedups import FETCH_MODSEQ, slots_in_both
 from mox.imap import codes
 from mox.imap.cursor import Cursor
 from mox.imap.fetchitem import AnyItem, FetchModifiers, items, modifiers
@@ -15,7 +15,7 @@ from mox.imapserver.errors import Bad, No
 from mox.imapserver.fetching import Fetching
 from mox.imapserver.fetchplan import Plan, plan
 from mox.imapserver.news import write_vanished
-from mox.imapserver.numbers import find_slots, intersect
+from mox.imapserver.numbers import find_slots
 from mox.imapserver.promises import keep_promise
 from mox.imapserver.session import Session
 from mox.store import history
@@ -89,7 +89,7 @@ async def _write_vanished(session: Session, numbers: SeqSet, since: int) -> None
 
 def _changed(session: Session, slots: "array[int]", since: int) -> "array[int]":
     view = session.selected
-    return intersect(view.columns.changed_visible(view.limit, view.told, since), slots)
+    return slots_in_both(view.columns.changed_visible(view.limit, view.told, since), slots)
 
 
 COMMANDS: tuple[AnyCommand, ...] = (

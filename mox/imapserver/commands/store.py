@@ -5,7 +5,13 @@ from functools import partial
 
 import msgspec
 
-from mox._speedups import FETCH_MODSEQ, FETCH_UID
+from mox._speedups import (
+    FETCH_MODSEQ,
+    FETCH_UID,
+    slots_in_both,
+    slots_in_either,
+    slots_without,
+)
 from mox.imap import codes
 from mox.imap.cursor import Cursor
 from mox.imap.flags import FlagSet
@@ -15,7 +21,7 @@ from mox.imapserver.fetching import Fetching
 from mox.imapserver.fetchplan import Plan
 from mox.imapserver.flaglines import announce_keywords
 from mox.imapserver.news import write_flags_of
-from mox.imapserver.numbers import find_slots, intersect, merge
+from mox.imapserver.numbers import find_slots
 from mox.imapserver.promises import keep_promise
 from mox.imapserver.session import Session
 from mox.store.errors import MailboxMissing, ReadOnly
@@ -105,8 +111,7 @@ async def _store(session: Session, arguments: _Arguments, *, uid: bool) -> Done:
 
 def _behind(view: View, slots: "array[int]") -> "array[int]":
     """Those that others changed without this client having been told."""
-    changed = view.changed_by_others()
-    return intersect(changed, slots) if changed else changed
+    return slots_in_both(view.changed_by_others(), slots)
 
 
 async def _tell(
@@ -123,11 +128,10 @@ async def _tell(
         return
     # RFC 7162 §3.1.3: the flags of those that failed the test; RFC 9051 §6.4.6: .SILENT hides our
     # own change only, not one from elsewhere.
-    shown = merge(change.failed, behind)
+    shown = slots_in_either(change.failed, behind)
     await write_flags_of(session, shown)
     if session.condstore:
-        told = set(shown)
-        rest = array("I", (slot for slot in slots if slot not in told))
+        rest = slots_without(slots, shown)
         await Fetching(session, Plan(mask=FETCH_UID | FETCH_MODSEQ)).run(rest)
 
 
