@@ -44,6 +44,16 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     notify: frozenset[Notify] = frozenset()  # RFC 3461 §4.1; empty: nothing was said
     orcpt: str = ""  # RFC 3461 §4.2, as written
 
+    @property
+    def wants_failure(self) -> bool:
+        """The sender wants to hear that it failed; without NOTIFY everybody does.    RFC 3461 §4.1."""
+        return not self.notify or Notify.FAILURE in self.notify
+
+    @property
+    def wants_success(self) -> bool:
+        """The sender wants to hear that it was delivered."""
+        return Notify.SUCCESS in self.notify
+
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A message, where it came from and to whom it goes."""

@@ -89,11 +89,20 @@ class Undelivered(msgspec.Struct, frozen=True, kw_only=True):
     orcpt: str = ""  # RFC 3461 §4.2, as written
 
 
+class Arrived(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipient who got a message, and whose sender asked to be told.    RFC 3461 §5.2.3."""
+
+    address: Address
+    orcpt: str = ""
+    is_alias: bool = False  # it stands for several
+
+
 class Bounce(msgspec.Struct, frozen=True, kw_only=True):
-    """One notification to the sender of a message that was accepted for some recipients only."""
+    """One notification to the sender of a message that was accepted."""
 
     sender: Address  # of MAIL FROM; SPF proved it, so this is no backscatter
-    failed: Sequence[Undelivered]
+    failed: Sequence[Undelivered] = ()
+    arrived: Sequence[Arrived] = ()
     header: bytes  # of the message
     message_id: str
     smtputf8: bool

@@ -17,7 +17,7 @@ from mox.base import metrics
 from mox.base.clock import Clock
 from mox.base.errors import MoxError, Refused
 from mox.base.log import Logger
-from mox.config.live import Live, Target
+from mox.config.live import AliasTarget, Live, Target
 from mox.inbound import authres, posting, trace
 from mox.inbound.analysis import Analysis, Case, Place, analyse
 from mox.inbound.copies import Copies
@@ -25,6 +25,7 @@ from mox.inbound.decide import Reason
 from mox.inbound.deliver import Delivery, Recipient
 from mox.inbound.evidence import Evidence, Origin
 from mox.inbound.hooks import (
+    Arrived,
     Bounce,
     Bouncer,
     Evaluated,
@@ -390,41 +391,48 @@ class _Run:
     ) -> list[Outcome]:
         """Where some have the message and others not, the sender is told by a notification.
 
-        Until there is somebody to queue it, the client hears of it: the whole message is refused.
+        So is one who asked to be told of success.  Until there is somebody to queue it, the client hears
+        of failures: the whole message is refused.
         """
         bouncer = self.desk.bouncer
-        failed = [
-            Undelivered(
-                address=addressee.recipient.address,
-                reply=outcome.reply,
-                orcpt=addressee.recipient.orcpt,
-            )
-            for addressee, outcome in zip(addressees, outcomes, strict=True)
-            if not outcome.reply.is_positive
-        ]
-        some_only = failed and len(failed) < len(outcomes)
+        pairs = [(one.recipient, two.reply) for one, two in zip(addressees, outcomes, strict=True)]
+        arrived = [recipient for recipient, reply in pairs if reply.is_positive]
+        failed = [(recipient, reply) for recipient, reply in pairs if not reply.is_positive]
         # Nobody is told of mail that somebody else sent in their name.
         checked = case.origin.spf.facts
         proven = checked.status is SPFStatus.PASS and checked.identity is Identity.MAILFROM
-        if bouncer is None or not some_only or not proven:
+        if bouncer is None or not arrived or not proven:
             return outcomes
-        try:
-            await bouncer.bounce(
-                Bounce(
-                    sender=self.delivery.sender,
-                    failed=failed,
-                    header=self.delivery.received.header,
-                    message_id=case.origin.heading.message_id,
-                    smtputf8=case.arrival.smtputf8,
-                    require_tls=self.hearing.require_tls,
-                    envid=self.hearing.envid,
-                    hostname=case.arrival.hostname,
-                    remote_name=case.arrival.hello,
+        bounce = Bounce(
+            sender=self.delivery.sender,
+            failed=[
+                Undelivered(address=one.address, reply=reply, orcpt=one.orcpt)
+                for one, reply in failed
+                if one.wants_failure
+            ],
+            arrived=[
+                Arrived(
+                    address=one.address,
+                    orcpt=one.orcpt,
+                    is_alias=isinstance(one.target, AliasTarget),
                 )
-            )
-        except MoxError as error:
-            self.hearing.log.error("delivery.not_bounced", error)
-            return outcomes
+                for one in arrived
+                if one.wants_success
+            ],
+            header=self.delivery.received.header,
+            message_id=case.origin.heading.message_id,
+            smtputf8=case.arrival.smtputf8,
+            require_tls=self.hearing.require_tls,
+            envid=self.hearing.envid,
+            hostname=case.arrival.hostname,
+            remote_name=case.arrival.hello,
+        )
+        if bounce.failed or bounce.arrived:
+            try:
+                await bouncer.bounce(bounce)
+            except MoxError as error:
+                self.hearing.log.error("delivery.not_bounced", error)
+                return outcomes
         return [Outcome(reply=replies.DELIVERED, refused=outcome.refused) for outcome in outcomes]
 
 

@@ -51,12 +51,18 @@ class OneRecipientOnly(Refused):
 
 
 class Returned(Protocol):
-    """Tells a sender of ours that local recipients did not get a message that went out to others."""
+    """Tells a sender of ours what became of local recipients."""
 
     async def return_failures(
         self, submitted: "Submitted", failures: Sequence[tuple[Recipient, Exception]]
     ) -> None:
-        """Errors: those of the store."""
+        """They did not get a message that went out to others.    Errors: those of the store."""
+        ...
+
+    async def return_arrivals(
+        self, submitted: "Submitted", recipients: Sequence[Recipient]
+    ) -> None:
+        """They got it, and the sender asked to be told.    Errors: those of the store."""
         ...
 
 
@@ -148,10 +154,16 @@ class Submitter:
                 # First, for what follows can no longer be taken back.
                 await self._queue_for(submitted, away)
             found = dict(zip(map(id, here), await self._store(submitted, here), strict=True))
-            if away and (lost := [(one, error) for one in here if (error := found[id(one)])]):
-                await self._returned.return_failures(submitted, lost)
-                return [None] * len(recipients)
-            return [found.get(id(one)) for one in recipients]
+            arrived = [one for one in here if one.wants_success and found[id(one)] is None]
+            if arrived:
+                await self._returned.return_arrivals(submitted, arrived)
+            lost = [(one, error) for one in here if (error := found[id(one)]) is not None]
+            if not away or not lost:
+                return [found.get(id(one)) for one in recipients]
+            told = [(one, error) for one, error in lost if one.wants_failure]
+            if told:
+                await self._returned.return_failures(submitted, told)
+            return [None] * len(recipients)
         finally:
             deliver.remove(submitted.delivery.received.content)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from mox.base import flags
 from mox.base.clock import Clock
 from mox.base.errors import MoxError
-from mox.config.live import Live
+from mox.config.live import AliasTarget, Live
 from mox.dns.name import parse_domain
 from mox.inbound.deliver import Deliverer, Recipient
 from mox.inbound.hooks import Bounce
@@ -22,7 +22,7 @@ from mox.outbound.submit import Submitted
 from mox.queue.adding import NewRecipient, Submission, add
 from mox.queue.database import Database
 from mox.queue.entry import Notice
-from mox.smtp.address import NULL_PATH
+from mox.smtp.address import NULL_PATH, Address
 from mox.smtp.reply import Reply
 from mox.smtp.xtext import decode_original_recipient, decode_xtext
 from mox.store.content import NewMessage
@@ -74,6 +74,27 @@ class Returning:
         self, submitted: Submitted, failures: Sequence[tuple[Recipient, Exception]]
     ) -> None:
         """Recipients of ours did not get what others got.    Errors: those of the store."""
+        await self._return(
+            submitted,
+            [
+                _recipient(str(one.address), one.orcpt, "5.0.0", _public(error), ())
+                for one, error in failures
+            ],
+        )
+
+    async def return_arrivals(self, submitted: Submitted, recipients: Sequence[Recipient]) -> None:
+        """Recipients of ours got it, as the sender wanted to know.    Errors: those of the store."""
+        if submitted.delivery.sender.is_null:
+            return  # RFC 3461 §5.2: nobody is to be told
+        await self._return(
+            submitted,
+            [
+                _arrived(str(one.address), one.orcpt, isinstance(one.target, AliasTarget))
+                for one in recipients
+            ],
+        )
+
+    async def _return(self, submitted: Submitted, recipients: Sequence[dsn.Recipient]) -> None:
         delivery = submitted.delivery
         sender = delivery.sender
         utf8 = delivery.arrival.smtputf8
@@ -82,10 +103,7 @@ class Returning:
             self._notification(
                 to=to,
                 references=delivery.message_id,
-                recipients=[
-                    _recipient(str(one.address), one.orcpt, "5.0.0", _public(error), ())
-                    for one, error in failures
-                ],
+                recipients=recipients,
                 envelope_id=submitted.envelope_id,
                 header=delivery.added_fields + delivery.received.header,
                 hostname=self._hostname,
@@ -99,25 +117,36 @@ class Returning:
     # -------------------------------------------------------------- reception
 
     async def bounce(self, bounce: Bounce) -> None:
-        """Some recipients of a stranger's message did not get it.    Errors: those of the queue."""
-        to = bounce.sender.unicode() if bounce.smtputf8 else str(bounce.sender)
+        """Some recipients of a stranger's message did not get it, or he asked.    Errors: those of the queue."""
+
+        def written(address: Address) -> str:
+            return address.unicode() if bounce.smtputf8 else str(address)
+
+        to = written(bounce.sender)
+        about = [one.address for one in bounce.failed] + [one.address for one in bounce.arrived]
         notification = self._notification(
             to=to,
             references=bounce.message_id,
             recipients=[
-                _recipient(
-                    one.address.unicode() if bounce.smtputf8 else str(one.address),
-                    one.orcpt,
-                    one.reply.enhanced or f"{one.reply.code // 100}.0.0",
-                    one.reply.text,
-                    _lines(one.reply),
-                )
-                for one in bounce.failed
+                *(
+                    _recipient(
+                        written(one.address),
+                        one.orcpt,
+                        one.reply.enhanced or f"{one.reply.code // 100}.0.0",
+                        one.reply.text,
+                        _lines(one.reply),
+                    )
+                    for one in bounce.failed
+                ),
+                *(
+                    _arrived(written(one.address), one.orcpt, one.is_alias)
+                    for one in bounce.arrived
+                ),
             ],
             envelope_id=bounce.envid,
             header=bounce.header[: end_of_header(bounce.header)],
             hostname=bounce.hostname,
-            sender_domain=bounce.failed[0].address.domain,
+            sender_domain=about[0].domain,
             received_from=bounce.remote_name,
         )
         content = await self._signed(dsn.build(notification, _boundary).message, notification)
@@ -168,19 +197,26 @@ class Returning:
         received_from: str = "",
     ) -> dsn.Notification:
         now_ms = self._clock.now_ms()
-        names = "\n".join(f"  {one.final.address}: {one.comment}" for one in recipients)
+        failed = [one for one in recipients if one.action is dsn.Action.FAILED]
+        arrived = [one for one in recipients if one.action is not dsn.Action.FAILED]
+        text = f"This is the mail server at {hostname}.\n"
+        if failed:
+            names = "\n".join(f"  {one.final.address}: {one.comment}" for one in failed)
+            text += (
+                "\nYour message was delivered to some of its recipients, and not to these:\n\n"
+                f"{names}\n"
+            )
+        if arrived:
+            names = "\n".join(f"  {one.final.address}" for one in arrived)
+            text += f"\nYour message was delivered to these recipients:\n\n{names}\n"
         return dsn.Notification(
             from_=Mailbox("", f"postmaster@{sender_domain or hostname}"),
             to=Mailbox("", to),
-            subject="mail delivery failed",
+            subject="mail delivery failed" if failed else "mail delivered",
             message_id=messageid.make(secrets.token_bytes(16), hostname),
             references=references,
             date_ms=now_ms,
-            text=(
-                f"This is the mail server at {hostname}.\n\n"
-                "Your message was delivered to some of its recipients, and not to these:\n\n"
-                f"{names}\n"
-            ),
+            text=text,
             report=dsn.Report(
                 reporting=dsn.Mta(hostname),
                 recipients=tuple(recipients),
@@ -202,6 +238,16 @@ def _recipient(
         status=status,
         comment=comment,
         diagnostic=lines,
+    )
+
+
+def _arrived(address: str, original: str, is_alias: bool) -> dsn.Recipient:
+    """RFC 3461 §5.2.3; of an address that stands for several, §5.2.7.2."""
+    return dsn.Recipient(
+        final=dsn.typed(address),
+        original=dsn.TypedAddress(*decode_original_recipient(original)) if original else None,
+        action=dsn.Action.EXPANDED if is_alias else dsn.Action.DELIVERED,
+        status="2.0.0",
     )
 
 

@@ -12,6 +12,7 @@ from mox.base.limits import MESSAGE_IN_MEMORY
 from mox.dns.zones import Zones
 from mox.inbound.hooks import Bounce, Evaluated
 from mox.junk.reputation import DAY_MS, Sender
+from mox.smtp.params import Notify
 from mox.store.errors import DataDamaged
 
 FRIEND = Sender(
@@ -202,6 +203,64 @@ async def test_who_got_nothing_is_told_to_the_sender(make_court: Any) -> None:
     ]
     assert bounce.message_id == "1@sender.example"
     assert bounce.header == message().partition(b"hello")[0]
+
+
+NEVER = frozenset({Notify.NEVER})
+SUCCESS = frozenset({Notify.SUCCESS})
+BOTH = frozenset({Notify.SUCCESS, Notify.FAILURE})
+
+
+@pytest.mark.rfc("3461 §4.1; §5.2.3")
+@pytest.mark.parametrize(
+    ("me", "nobody", "arrived", "failed"),
+    [
+        (frozenset(), frozenset(), [], ["nobody"]),
+        (SUCCESS, NEVER, ["me"], []),
+        (BOTH, BOTH, ["me"], ["nobody"]),
+        (NEVER, NEVER, [], []),
+        (NEVER, SUCCESS, [], []),
+    ],
+)
+async def test_notifications_are_those_asked_for(
+    make_court: Any,
+    me: frozenset[Notify],
+    nobody: frozenset[Notify],
+    arrived: list[str],
+    failed: list[str],
+) -> None:
+    bounces = Bounces()
+    court = make_court(bouncer=bounces)
+    outcomes = await court.send(
+        message(),
+        "me@example.org",
+        "nobody@example.org",
+        notify={"me@example.org": me, "nobody@example.org": nobody},
+    )
+    # Whoever does not want to hear of failures hears of none.
+    assert [one.reply.code for one in outcomes] == [250, 250]
+    told = [
+        (
+            [one.address.localpart for one in bounce.arrived],
+            [one.address.localpart for one in bounce.failed],
+        )
+        for bounce in bounces.sent
+    ]
+    assert told == ([(arrived, failed)] if arrived or failed else [])
+
+
+@pytest.mark.parametrize(
+    ("sender", "count"), [("friend@sender.example", 1), ("victim@elsewhere.example", 0)]
+)
+async def test_success_is_told_to_proven_senders_only(
+    make_court: Any, sender: str, count: int
+) -> None:
+    bounces = Bounces()
+    court = make_court(bouncer=bounces)
+    outcomes = await court.send(
+        message(), "me@example.org", sender=sender, notify={"me@example.org": SUCCESS}
+    )
+    assert len(outcomes) == 1
+    assert len(bounces.sent) == (count if outcomes[0].reply.code == 250 else 0)
 
 
 @pytest.mark.parametrize(

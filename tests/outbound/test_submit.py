@@ -25,6 +25,7 @@ from mox.queue.entry import Entry
 from mox.queue.errors import FromIdTaken
 from mox.queue.listing import EVERY, Sort, page
 from mox.smtp.address import Address
+from mox.smtp.params import Notify
 from mox.store.account import Account
 from mox.store.content import NewMessage, Spool
 from mox.store.outgoing import Outgoing, SendLimit
@@ -45,6 +46,7 @@ class House:
         self.shard, self.queue, self.folder, self.clock = shard, queue, folder, clock
         self.stored: list[tuple[str, NewMessage]] = []
         self.returned: list[tuple[Recipient, Exception]] = []
+        self.arrived: list[Recipient] = []
         self.keys: list[SigningKey] = []
         self.fails: Exception | None = None
         self.account = AccountConfig(
@@ -99,6 +101,9 @@ class House:
     ) -> None:
         self.returned += failures
 
+    async def return_arrivals(self, submitted: Submitted, recipients: Sequence[Recipient]) -> None:
+        self.arrived += recipients
+
     async def submit(
         self,
         *recipients: Address,
@@ -106,6 +111,7 @@ class House:
         body: bytes = BODY,
         sender: Address = ME,
         spooled: bool = False,
+        notify: frozenset[Notify] = frozenset(),
         **more: Any,
     ) -> list[Exception | None]:
         content: Any = header + body
@@ -137,7 +143,7 @@ class House:
         for one in recipients:
             found = find_recipient(config, one.localpart, one.domain)
             target = None if isinstance(found, Miss) else found
-            targets.append(Recipient(address=one, target=target))
+            targets.append(Recipient(address=one, target=target, notify=notify))
         delivery = Delivery(
             arrival=arrival,
             sender=sender,
@@ -246,6 +252,23 @@ async def test_a_failure_of_ours_alone_is_told_at_once(house: House) -> None:
     house.fails = ValueError("no room")
     assert await house.submit(FRIEND) == [house.fails]
     assert house.returned == []
+
+
+@pytest.mark.rfc("3461 §5.2.3")
+async def test_a_sender_who_asked_hears_of_success(house: House) -> None:
+    assert await house.submit(FRIEND) == [None]
+    assert house.arrived == []
+    assert await house.submit(FRIEND, notify=frozenset({Notify.SUCCESS})) == [None]
+    ((recipient),) = house.arrived
+    assert recipient.address == FRIEND
+
+
+@pytest.mark.rfc("3461 §4.1")
+async def test_a_sender_who_does_not_want_to_hear_of_failures(house: House) -> None:
+    house.fails = ValueError("no room")
+    assert await house.submit(YOU, FRIEND, notify=frozenset({Notify.NEVER})) == [None, None]
+    assert house.returned == []
+    assert house.arrived == []
 
 
 async def test_a_failure_of_ours_beside_others_is_returned(house: House) -> None:

@@ -13,7 +13,7 @@ from mox.config.domains import Account, Domain, DomainsConfig
 from mox.config.live import Live, make_config
 from mox.config.static import Postmaster, StaticConfig
 from mox.inbound.deliver import Delivery, Recipient
-from mox.inbound.hooks import Bounce, Undelivered
+from mox.inbound.hooks import Arrived, Bounce, Undelivered
 from mox.inbound.receive import Received
 from mox.inbound.trace import Arrival
 from mox.outbound.signer import NoKeys
@@ -177,3 +177,34 @@ async def test_a_bounce_to_a_stranger_goes_through_the_queue(house: House) -> No
     assert "gone@example.org" in text
     assert "Status: 5.1.1" in report
     assert "Diagnostic-Code: smtp; 550 5.1.1 no such user" in report
+
+
+@pytest.mark.rfc("3461 §5.2.3; §5.2.7.2")
+async def test_success_is_told(house: House) -> None:
+    await house.returning.bounce(
+        Bounce(
+            sender=Address("them", "example.net"),
+            arrived=[
+                Arrived(address=Address("me", "example.org"), orcpt="rfc822;you+2Bx@y"),
+                Arrived(address=Address("team", "example.org"), is_alias=True),
+            ],
+            header=b"Subject: hello\r\n\r\n",
+            message_id="a@b",
+            smtputf8=False,
+            require_tls=None,
+            envid="QQ+2B1",
+            hostname="mx.example.org",
+            remote_name="client.example",
+        )
+    )
+    (entry,) = (await page(house.queue, EVERY, limit=10)).entries
+    content = house.queue.contents.open(entry.content, entry.size)
+    message, text, report = parts(b"".join([piece async for piece in content.pieces()]))
+    assert message["Subject"] == "mail delivered"
+    assert "not to these" not in text
+    assert "  me@example.org\r\n" in text
+    assert "Action: delivered" in report
+    assert "Action: expanded" in report
+    assert "Status: 2.0.0" in report
+    assert "Original-Recipient: rfc822; you+x@y" in report
+    assert "Original-Envelope-Id: QQ+1" in report

@@ -37,6 +37,7 @@ from mox.mailauth.publicsuffix import listed
 from mox.runtime.accounts import Accounts
 from mox.smtp.address import NULL_PATH, parse_address
 from mox.smtp.command import Hello
+from mox.smtp.params import Notify
 from mox.smtpserver.errors import reply_to
 from mox.store import verdicts
 from mox.store.account import Account
@@ -253,6 +254,7 @@ class Court:
         tls: bool = True,
         smtputf8: bool = False,
         piece: int = 1 << 16,
+        notify: Mapping[str, frozenset[Notify]] | None = None,
     ) -> list[Outcome]:
         """A message from a stranger, as a session gives it to us."""
         evidence = self.judging.connected(ip, tls=tls)
@@ -279,7 +281,12 @@ class Court:
             delivery = Delivery(
                 arrival=arrival,
                 sender=mail_from,
-                recipients=[self.recipient(one) for one in recipients or ("me@example.org",)],
+                recipients=[
+                    msgspec.structs.replace(
+                        self.recipient(one), notify=(notify or {}).get(one, frozenset())
+                    )
+                    for one in recipients or ("me@example.org",)
+                ],
                 received=received,
             )
             hearing = Hearing(
