@@ -85,11 +85,11 @@ class Texts:
         if name not in self._texts:
             response.set_rcode(dns.rcode.Rcode.NXDOMAIN)
         elif one.rdtype == dns.rdatatype.TXT:
-            records = [
-                " ".join(f'"{text[at : at + 255]}"' for at in range(0, len(text), 255)) or '""'
-                for text in self._texts[name]
-            ]
-            response.answer.append(dns.rrset.from_text_list(name, 300, "IN", "TXT", records))
+            for text in self._texts[name]:
+                pieces = [f'"{text[at : at + 255]}"' for at in range(0, len(text), 255)] or ['""']
+                # Each for itself: the records of one set are shuffled when they are written.
+                record = dns.rrset.from_text(name, 300, "IN", "TXT", " ".join(pieces))
+                response.answer.append(record)
         return response
 
 
