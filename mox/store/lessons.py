@@ -17,7 +17,13 @@ import msgspec
 
 from mox.base import metrics
 from mox.base.flags import JUNK, NOTJUNK
-from mox.base.limits import HEADER_PARSE, LEARN_BYTES, LEARN_MESSAGES, LEARN_ROWS
+from mox.base.limits import (
+    HEADER_PARSE,
+    LEARN_BYTES,
+    LEARN_FLAGGED,
+    LEARN_MESSAGES,
+    LEARN_ROWS,
+)
 from mox.base.log import get_logger
 from mox.junk.model import TOTALS, Count, wanted
 from mox.junk.recipients import Sent, sent_to
@@ -100,36 +106,40 @@ def _look(account: Account, stretch: Stretch, subject: Subject) -> _Look:
     # Rows from uidnext on belong to a change that was not made yet, and may never be.
     end_of_rows = 1 if record is None else min(last + 1, record.uidnext)
 
-    def read(
-        family: Family, start: bytes, end: bytes, uid_of: Callable[[bytes], int]
-    ) -> list[tuple[int, bytes]]:
+    messages: list[tuple[int, bytes]] = []
+    looked_at = 0
+    for key, value in engine.scan(
+        Family.ROW, *keys.rows(number, mailbox, first, max(first, end_of_rows))
+    ):
+        looked_at += 1
+        if is_sent or rows.message_flags(value) & _FLAGGED:
+            messages.append((keys.row_uid(key), value))
+        # Those that say something take time: then it is a shorter look.
+        if looked_at == LEARN_MESSAGES or len(messages) == LEARN_FLAGGED:
+            last = min(last, keys.row_uid(key))
+            break
+
+    def read(start: bytes, end: bytes, uid_of: Callable[[bytes], int]) -> list[tuple[int, bytes]]:
         nonlocal last
-        found = list(islice(engine.scan(family, start, end), LEARN_MESSAGES))
+        found = list(islice(engine.scan(Family.KV, start, end + b"\0"), LEARN_MESSAGES))
         if len(found) == LEARN_MESSAGES:
             last = min(last, uid_of(found[-1][0]))
         return [(uid_of(key), value) for key, value in found]
 
-    messages = read(
-        Family.ROW, *keys.rows(number, mailbox, first, max(first, end_of_rows)), keys.row_uid
-    )
     learnt = trained = list[tuple[int, bytes]]()
     if subject.votes:
         start, end = keys.learnt(number, mailbox, first), keys.learnt(number, mailbox, last)
-        learnt = read(Family.KV, start, end + b"\0", lambda key: keys.learnt_parts(key)[1])
+        learnt = read(start, end, lambda key: keys.learnt_parts(key)[1])
     if subject.grams:
-        start = keys.trained(number, subject.generation, mailbox, first)
-        end = keys.trained(number, subject.generation, mailbox, last)
-        trained = read(Family.KV, start, end + b"\0", lambda key: keys.trained_parts(key)[1])
-    known = {
-        uid: _Known(row=value)
-        for uid, value in messages
-        if is_sent or rows.message_flags(value) & _FLAGGED
-    }
+        generation = subject.generation
+        start = keys.trained(number, generation, mailbox, first)
+        end = keys.trained(number, generation, mailbox, last)
+        trained = read(start, end, lambda key: keys.trained_parts(key)[1])
+    known = {uid: _Known(row=value) for uid, value in messages}
     for uid, value in learnt:
         known.setdefault(uid, _Known()).learnt = value
     for uid, value in trained:
         known.setdefault(uid, _Known()).trained = value
-    looked_at = sum(uid <= last for uid, _ in messages)
     found = {uid: one for uid, one in known.items() if uid <= last}
     return _Look(found, last, looked_at, is_sent)
 

@@ -5,7 +5,7 @@ of counts in use; a new one is made beside it and takes its place (``retrain``).
 """
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -142,41 +142,56 @@ class CountChanges:
     def __init__(self, account_id: int, generation: int) -> None:
         self._account = account_id
         self._prefix = keys.words(account_id, generation)
-        self._changes: defaultdict[bytes, list[int]] = defaultdict(lambda: [0, 0])
+        # How often each change of ham and spam was made to each word: counting is done in C.
+        self._times: defaultdict[tuple[int, int], Counter[bytes]] = defaultdict(Counter)
 
     def __len__(self) -> int:
-        return len(self._changes)
+        return sum(map(len, self._times.values()))
 
     def add(self, words: Iterable[bytes], ham: int, spam: int) -> None:
         """So many more messages of each word, or fewer."""
-        changes = self._changes
-        for word in words:
-            change = changes[word]
-            change[0] += ham
-            change[1] += spam
+        self._times[ham, spam].update(words)
 
     def put(
         self, engine: Engine, cache: WordCache, batch: Batch
     ) -> list[tuple[bytes, Count | None]]:
         """Put the new counts into a batch; their keys and values.    Blocks."""
-        wanted = [self._prefix + word for word in self._changes]
+        changes = self._sums()
+        wanted = [self._prefix + word for word in changes]
         before = cache.get_many(engine, wanted, remember=False)
-        deltas: dict[tuple[int, int], Delta] = {}
         changed: list[tuple[bytes, Count | None]] = []
+        known: dict[tuple[Count | None, tuple[int, int]], tuple[Count | None, bool]] = {}
         short = 0
-        for key, count, (ham, spam) in zip(wanted, before, self._changes.values(), strict=True):
-            delta = deltas.get((ham, spam))
-            if delta is None:
-                delta = deltas[ham, spam] = Delta(words=(), ham=ham, spam=spam)
-            added = add(count, delta)
-            short += added.fell_short
-            after = None if added.is_empty else added.after
+        for key, count, change in zip(wanted, before, changes.values(), strict=True):
+            found = known.get((count, change))  # many are alike
+            if found is None:
+                added = add(count, Delta(words=(), ham=change[0], spam=change[1]))
+                found = None if added.is_empty else added.after, added.fell_short
+                known[count, change] = found
+            after, fell_short = found
+            short += fell_short
             if after != count:
                 changed.append((key, after))
         if short:
             log.error("store.counts_fell_short", words=short, account_id=self._account)
-        gone = [key for key, count in changed if count is None]
-        kept = [(key, rows.encode_count(count)) for key, count in changed if count is not None]
-        batch.delete_all(Family.KV, gone)
-        batch.put_all(Family.KV, [key for key, _ in kept], [value for _, value in kept])
+        _put(batch, changed)
         return changed
+
+    def _sums(self) -> dict[bytes, tuple[int, int]]:
+        sums: dict[bytes, tuple[int, int]] = {}
+        for (ham, spam), times in self._times.items():
+            if not sums:
+                alike = {count: (ham * count, spam * count) for count in set(times.values())}
+                sums = {word: alike[count] for word, count in times.items()}
+                continue
+            for word, count in times.items():
+                old_ham, old_spam = sums.get(word, (0, 0))
+                sums[word] = (old_ham + ham * count, old_spam + spam * count)
+        return sums
+
+
+def _put(batch: Batch, changed: list[tuple[bytes, Count | None]]) -> None:
+    batch.delete_all(Family.KV, [key for key, count in changed if count is None])
+    kept = [(key, count) for key, count in changed if count is not None]
+    values = {count: rows.encode_count(count) for count in {count for _, count in kept}}
+    batch.put_all(Family.KV, [key for key, _ in kept], [values[count] for _, count in kept])

@@ -99,6 +99,7 @@ class KnowledgeAgainstMessages(RuleBasedStateMachine):
             (erase, "FILES_PER_BATCH", 2),
             (lessons, "LEARN_ROWS", 5),
             (lessons, "LEARN_MESSAGES", 3),
+            (lessons, "LEARN_FLAGGED", 2),
             (lessons, "LEARN_BYTES", 300),
             (course, "LEARN_LOG", 2),
             (course, "NEAR", 2),
