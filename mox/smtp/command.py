@@ -128,13 +128,15 @@ def parse_mail(rest: bytes, *, exact_end: bool, refused: Set[bytes] = NO_PARAMS)
     return MailFrom(path.address, params)
 
 
-def parse_rcpt(rest: bytes, *, exact_end: bool, smtputf8: bool) -> RcptTo:
-    """``TO:<path>`` and parameters.    RFC 5321 §4.1.1.3."""
+def parse_rcpt(
+    rest: bytes, *, exact_end: bool, smtputf8: bool, refused: Set[bytes] = NO_PARAMS
+) -> RcptTo:
+    """``TO:<path>`` and parameters.    RFC 5321 §4.1.1.3.    Input: as ``parse_mail``."""
     cursor = _arguments(rest, exact_end=exact_end)
     cursor.expect(b" TO:")
     cursor.take(b" ")
     path = read_path(cursor, postmaster=True)
-    params = read_rcpt_params(cursor)
+    params = read_rcpt_params(cursor, refused=refused)
     if not smtputf8:
         check_ascii(path, replies.RCPT_NEEDS_UTF8)
         if params.orcpt_utf8:  # RFC 6533 §3: unitext is for SMTPUTF8 only

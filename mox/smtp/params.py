@@ -215,6 +215,7 @@ RCPT_PARAMS: Final[Mapping[bytes, Callable[[RcptParams, bytes | None], None]]] =
 )
 
 NO_PARAMS: Final[frozenset[bytes]] = frozenset()
+DSN_PARAMS: Final = frozenset({b"RET", b"ENVID", b"NOTIFY", b"ORCPT"})
 
 
 def read_mail_params(cursor: Cursor, *, refused: Set[bytes] = NO_PARAMS) -> MailParams:
@@ -227,10 +228,10 @@ def read_mail_params(cursor: Cursor, *, refused: Set[bytes] = NO_PARAMS) -> Mail
     return params
 
 
-def read_rcpt_params(cursor: Cursor) -> RcptParams:
-    """All parameters up to the end of the line.    Errors: CommandError."""
+def read_rcpt_params(cursor: Cursor, *, refused: Set[bytes] = NO_PARAMS) -> RcptParams:
+    """All parameters up to the end of the line.    Errors and input: as ``read_mail_params``."""
     params = RcptParams()
-    _read(cursor, RCPT_PARAMS, params, NO_PARAMS)
+    _read(cursor, RCPT_PARAMS, params, refused)
     return params
 
 

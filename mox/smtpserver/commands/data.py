@@ -12,6 +12,7 @@ from mox.inbound.receive import Received
 from mox.inbound.trace import Arrival
 from mox.message import messageid
 from mox.message.header import values_of
+from mox.outbound.needs import needs_smtputf8
 from mox.smtp import replies
 from mox.smtp.command import parse_nothing
 from mox.smtp.params import Body
@@ -23,7 +24,6 @@ from mox.smtpserver.errors import Rejected, is_bug, reply_to
 from mox.smtpserver.receiving import Incoming
 from mox.smtpserver.service import Evidence
 from mox.smtpserver.transaction import Transaction
-from mox.smtpserver.utf8 import needs_utf8
 
 if TYPE_CHECKING:
     from mox.smtpserver.session import Session
@@ -81,11 +81,19 @@ async def conclude(
 
 
 async def _decide_utf8(session: "Session", transaction: Transaction, received: Received) -> None:
-    """What the client said becomes what is so.    Errors: OSError."""
-    if not transaction.smtputf8 and not session.service.submission:
-        return
+    """What the client said becomes what is so.    RFC 6531 §3.1.    Errors: OSError.
+
+    Programs say it always, or never; domains in A-labels and 8-bit text in bodies do not need it.
+    """
+    service = session.service
+    if service.submitter is not None or not (transaction.smtputf8 or service.submission):
+        return  # of mail that goes to the queue it is found out there
     try:
-        transaction.smtputf8 = await needs_utf8(transaction, received)
+        transaction.smtputf8 = await needs_smtputf8(
+            received.content,
+            has_8bit=received.has_8bit,
+            addresses=(transaction.sender, *(each.address for each in transaction.recipients)),
+        )
     except BaseException:
         deliver.remove(received.content)
         raise

@@ -74,7 +74,8 @@ def keywords(session: "Session") -> list[Keyword]:
             () if service.submission else (Keyword("BINARYMIME"),)
         ),  # RFC 3030 §3; few servers take it on
         Keyword("CHUNKING"),  # RFC 3030 §2
-        Keyword("DSN"),  # RFC 3461
+        # RFC 3461.  By LMTP it is left to the server before us: it tells of what we answer.
+        *(() if service.lmtp else (Keyword("DSN"),)),
         Keyword("LIMITS", (f"RCPTMAX={SMTP_RECIPIENTS}",)),  # RFC 9422
         Keyword("SMTPUTF8"),  # RFC 6531
     ]

@@ -6,7 +6,7 @@ from mox.base.limits import MESSAGE_SIZE, SMTP_BAD_TRANSACTIONS, SMTP_HOLD_MAX
 from mox.smtp import replies
 from mox.smtp.address import Address
 from mox.smtp.command import MailFrom, parse_mail
-from mox.smtp.params import Body, MailParams
+from mox.smtp.params import DSN_PARAMS, Body, MailParams
 from mox.smtp.reply import Reply
 from mox.smtpserver import names, special, submission
 from mox.smtpserver.command import Command, Need, unmet
@@ -57,6 +57,8 @@ def _refused(session: "Session") -> set[bytes]:
         refused.add(b"REQUIRETLS")
     if not helo.offers_holding(session):
         refused |= {b"HOLDFOR", b"HOLDUNTIL"}
+    if session.service.lmtp:
+        refused |= DSN_PARAMS
     return refused
 
 

@@ -10,6 +10,7 @@ from mox.mailauth import spf
 from mox.smtp import replies
 from mox.smtp.address import Address
 from mox.smtp.command import parse_rcpt
+from mox.smtp.params import DSN_PARAMS, NO_PARAMS
 from mox.smtp.reply import Reply, reply
 from mox.smtpserver import special
 from mox.smtpserver.command import Command, Need
@@ -25,7 +26,12 @@ async def _rcpt(session: "Session", rest: bytes) -> Reply:
     assert transaction is not None
     if transaction.incoming is not None:
         raise Rejected(replies.RCPT_AFTER_BDAT)
-    rcpt = parse_rcpt(rest, exact_end=session.service.submission, smtputf8=transaction.smtputf8)
+    rcpt = parse_rcpt(
+        rest,
+        exact_end=session.service.submission,
+        smtputf8=transaction.smtputf8,
+        refused=DSN_PARAMS if session.service.lmtp else NO_PARAMS,
+    )
     address = rcpt.recipient
     if (
         session.service.tls_required_mail
