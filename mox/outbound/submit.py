@@ -148,8 +148,11 @@ class Submitter:
         submitted = await self._prepared(submitted)
         try:
             recipients = submitted.delivery.recipients
-            away = [one for one in recipients if one.target is None]
-            here = [one for one in recipients if one.target is not None]
+            # RFC 4865 §4: until its time nobody gets it.  Only the queue holds, so those of the
+            # recipients who are ours get it by way of it, too.
+            held = submitted.release_ms > self._clock.now_ms()
+            away = [one for one in recipients if held or one.target is None]
+            here = [one for one in recipients if not held and one.target is not None]
             if away:
                 # First, for what follows can no longer be taken back.
                 await self._queue_for(submitted, away)

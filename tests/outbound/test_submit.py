@@ -254,6 +254,16 @@ async def test_a_failure_of_ours_alone_is_told_at_once(house: House) -> None:
     assert house.returned == []
 
 
+@pytest.mark.rfc("4865 §4")
+async def test_what_is_held_is_held_for_recipients_of_ours_as_well(house: House) -> None:
+    release_ms = house.clock.now_ms() + 60_000
+    assert await house.submit(YOU, FRIEND, release_ms=release_ms) == [None, None]
+    assert house.stored == []
+    entries = await house.queued()
+    assert {entry.recipient for entry in entries} == {YOU, FRIEND}
+    assert {entry.next_ms for entry in entries} == {release_ms}
+
+
 @pytest.mark.rfc("3461 §5.2.3")
 async def test_a_sender_who_asked_hears_of_success(house: House) -> None:
     assert await house.submit(FRIEND) == [None]
