@@ -205,10 +205,13 @@ class Learner:
                 if cursor - course.stored.cursor >= LEARN_LAG:
                     await course.write()
                 return False
-            found, course.ahead_upto = await self._shard.in_thread(
+            found, read_upto = await self._shard.in_thread(
                 read_log, self._shard.engine, account.id, cursor, upto
             )
+            if account.record.trimmed_modseq > cursor:
+                return True  # while it was read; what was not found may have been there
             course.ahead.extend(found)
+            course.ahead_upto = read_upto
         await self._go_ahead(course)
         return course.record.cursor < account.synced_modseq
 

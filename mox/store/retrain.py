@@ -131,11 +131,12 @@ class _Run:
         """What changed since."""
         account = self._account
         while (upto := account.synced_modseq) > self._cursor:
-            if account.record.trimmed_modseq > self._cursor:
-                raise RetrainImpossible("the log was trimmed meanwhile; try again")
             found, last = await account.shard.in_thread(
                 read_log, account.shard.engine, account.id, self._cursor, upto
             )
+            # Now, as it may have happened while it was read.
+            if account.record.trimmed_modseq > self._cursor:
+                raise RetrainImpossible("the log was trimmed meanwhile; try again")
             for stretch in found:
                 await self._learn(stretch)
             self._course.retrain_cursor = last

@@ -23,7 +23,7 @@ from mox.junk.reputation import DAY_MS, Sender, evaluate
 from mox.store import course, learn, lessons
 from mox.store.account import Account
 from mox.store.content import NewMessage
-from mox.store.engine.base import Batch, Family
+from mox.store.engine.base import Batch, Engine, Family
 from mox.store.engine.memory import MemoryEngine
 from mox.store.errors import RetrainImpossible
 from mox.store.flags import How, change_flags
@@ -498,18 +498,46 @@ async def test_a_trimmed_log_is_made_up_for(
         await flag(account, inbox, [0], How.REPLACE, NOTJUNK)
         await remove(account, "Inbox", [1])
         await append(account, account.mailbox("Sent"), [mail(head="To: a@b.example\r\n")])
-        await account.settle()
-        account.record.trimmed_modseq = account.record.modseq
-        batch = Batch()
-        batch.put(Family.META, keys.account(account.id), rows.encode(account.record))
-        batch.delete_range(Family.LOG, *keys.account_range(account.id))
-        await account.committer.written(account.committer.stage(batch))
+        await trim(account)
     await settled(account)
     assert not list(engine.scan(Family.LOG, *keys.account_range(account.id)))
     assert stored_counts(account) == trained_anew(account)
     assert verdict(account) == (False, True, "msgfromfull")
     sender = Sender(from_localpart="a", from_domain="b.example")
     assert verdict(account, sender) == (False, True, "msgtofull")
+
+
+async def test_a_log_trimmed_while_it_is_read_is_made_up_for(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.filter = WORDS_ONLY
+    inbox, loop, reads = account.mailbox("Inbox"), asyncio.get_running_loop(), 0
+    await append(account, inbox, [mail(flags=JUNK)])
+    await settled(account)
+    read_log = course.read_log
+
+    def read_too_late(engine: Engine, number: int, since: int, upto: int) -> Any:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            asyncio.run_coroutine_threadsafe(trim(account), loop).result(60)
+        return read_log(engine, number, since, upto)
+
+    monkeypatch.setattr(learn, "read_log", read_too_late)
+    await flag(account, inbox, [0], How.REPLACE, NOTJUNK)
+    await settled(account)
+    assert reads == 1
+    assert stored_counts(account) == trained_anew(account)
+    assert verdict(account) == (False, True, "msgfromfull")
+
+
+async def trim(account: Account) -> None:
+    await account.settle()
+    account.record.trimmed_modseq = account.record.modseq
+    batch = Batch()
+    batch.put(Family.META, keys.account(account.id), rows.encode(account.record))
+    batch.delete_range(Family.LOG, *keys.account_range(account.id))
+    await account.committer.written(account.committer.stage(batch))
 
 
 async def test_another_version_learns_anew(
@@ -701,6 +729,32 @@ async def test_an_interrupted_training_leaves_nothing(account: Account) -> None:
     assert stored_counts(account) == trained_anew(account)
     await retrain(account)
     await account.shard.committer.written(account.shard.committer.staged)
+    assert stored_counts(account) == trained_anew(account)
+
+
+async def test_a_log_trimmed_while_a_training_reads_it(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.filter = WORDS_ONLY
+    await append(account, account.mailbox("Inbox"), [mail(flags=JUNK)] * 3)
+    await settled(account)
+    loop, reads, read_log = asyncio.get_running_loop(), 0, course.read_log
+
+    def read_too_late(engine: Engine, number: int, since: int, upto: int) -> Any:
+        nonlocal reads
+        reads += 1
+        asyncio.run_coroutine_threadsafe(trim(account), loop).result(60)
+        return read_log(engine, number, since, upto)
+
+    async def progress(_: Retraining) -> None:
+        if not reads:
+            await append(account, account.mailbox("Inbox"), [mail("a new one", flags=JUNK)])
+
+    monkeypatch.setattr("mox.store.retrain.read_log", read_too_late)
+    with pytest.raises(RetrainImpossible):
+        await retrain(account, progress)
+    assert reads == 1
+    await settled(account)
     assert stored_counts(account) == trained_anew(account)
 
 
