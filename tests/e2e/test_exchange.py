@@ -1,7 +1,8 @@
 """Two of our servers and Debian's Postfix exchange mail, among zones that are signed.
 
-ours.org and yours.org are ours; theirs.org is a Postfix whose mail opendkim signs.  Names come from
-Debian's knot through its unbound, which validates.  A spammer speaks by swaks from an address of its own.
+ours.org and yours.org are ours; theirs.org is a Postfix whose mail opendkim signs; an Exim and an
+OpenSMTPD take mail.  Names come from Debian's knot through its unbound, which validates.  A spammer
+speaks by swaks from an address of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from support import opendkim
 from support.counterparts import program
 from support.dnszones import Spoilt, Zone
+from support.exim import Exim
+from support.mailservers import MailServer
 from support.nameservers import Names
+from support.opensmtpd import OpenSmtpd
 from support.ports import HOST
 from support.postfix import Postfix
 from support.serving import DOMAINS, Serve, wait_until
@@ -39,6 +43,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
 THEIRS = "127.0.0.3"  # Postfix sends from here
 SPAMMER = "127.0.0.66"
+PLAIN = "plain.org"  # whose OpenSMTPD speaks no TLS
 WAIT_S = 90.0
 PATIENCE_S = 120  # a slowed-down reply takes a second for each of its bytes
 ACCOUNT = """\
@@ -65,7 +70,7 @@ TRANSPORT = """\
 [transports.{name}.smtp]
 host = "{host}"
 port = {port}
-starttls_insecure_skip_verify = true
+{tls} = true
 """
 _numbers = itertools.count(1)
 
@@ -98,7 +103,8 @@ class House(Serve):
         domains = ACCOUNT.format(domain=self.domain)
         for name, (host, port) in others.items():
             transport = name.replace(".", "-")
-            text += TRANSPORT.format(name=transport, host=host, port=port)
+            tls = "no_starttls" if name == PLAIN else "starttls_insecure_skip_verify"
+            text += TRANSPORT.format(name=transport, host=host, port=port, tls=tls)
             domains += ROUTE.format(domain=name, name=transport)
         static.write_text(text)
         assert DOMAINS in self.domains.read_text()
@@ -178,6 +184,8 @@ class World:
             settings={"smtpd_milters": self.signer.milter, "milter_default_action": "tempfail"},
         )
         self.names = self.stack.enter_context(Names(self._zones()))
+        self.exim = self.stack.enter_context(Exim("exim.org", ["pat"]))
+        self.opensmtpd = self.stack.enter_context(OpenSmtpd(PLAIN, ["pat"]))
 
     @property
     def houses(self) -> tuple[House, House]:
@@ -230,7 +238,8 @@ class World:
     def start(self) -> None:
         resolver = f"{HOST}:{self.names.unbound.port}"
         places = {house.domain: (HOST, house.port("smtp")) for house in self.houses}
-        places["theirs.org"] = (THEIRS, self.theirs.port)
+        for server in (self.theirs, self.exim, self.opensmtpd):
+            places[server.domain] = (server.address, server.port)
         self.stack.enter_context(self.theirs)
         for house in self.houses:
             house.connect(resolver, {n: p for n, p in places.items() if n != house.domain})
@@ -308,11 +317,17 @@ def test_ours_to_ours(world: World) -> None:
     assert "ACCEPTED" in out.splitlines()[0]
 
 
-def test_postfix_takes_ours_and_opendkim_verifies_it(world: World, tmp_path: Path) -> None:
-    token, message = new_message("ann@ours.org", "pat@theirs.org")
-    world.ours.submit("pat@theirs.org", message)
-    (taken,) = world.theirs.wait_for("pat")
-    assert f"\nSubject: {token}\n".encode() in taken
+@pytest.mark.parametrize("domain", ["theirs.org", "exim.org", PLAIN])
+def test_others_take_ours_and_opendkim_verifies_it(
+    world: World, tmp_path: Path, domain: str
+) -> None:
+    servers: list[MailServer] = [world.theirs, world.exim, world.opensmtpd]
+    (server,) = (one for one in servers if one.domain == domain)
+    token, message = new_message("ann@ours.org", f"pat@{domain}")
+    world.ours.submit(f"pat@{domain}", message)
+    subject = f"\nSubject: {token}\n".encode()
+    wait_until(lambda: any(subject in one for one in server.messages("pat")), WAIT_S, server.said)
+    (taken,) = (one for one in server.messages("pat") if subject in one)
     as_sent = taken[taken.index(b"DKIM-Signature:") :].replace(b"\n", b"\r\n")
     assert opendkim.judge(as_sent, world.names.unbound.port, tmp_path) == ["pass"]
     changed = as_sent.replace(b"Hello", b"Hullo")

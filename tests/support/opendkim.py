@@ -108,9 +108,11 @@ def _said(settings: _Settings, file: Path) -> str:
 
 def judge(message: bytes, dns_port: int, folder: Path) -> list[str]:
     """The results of the signatures, as in its Authentication-Results; empty for no judgement."""
-    resolver = folder / f"resolver-{dns_port}.conf"
-    resolver.write_text(RESOLVER.format(host=HOST, port=dns_port))
-    said = _run({"Mode": "v", "ResolverConfiguration": str(resolver)}, message, folder)
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        resolver = Path(name) / "resolver.conf"
+        resolver.write_text(RESOLVER.format(host=HOST, port=dns_port))
+        lines = {"Mode": "v", "ResolverConfiguration": str(resolver)}
+        said = _run(lines, message, Path(name))
     if "### SETREPLY: rcode='4" in said:
         return ["temperror"]
     fields = [value for name, value in _ADDED.findall(said) if name == "Authentication-Results"]
