@@ -72,6 +72,8 @@ localpart_catchall_separator = "+"
 
 [accounts.{account}]
 domain = "localhost"
+# It learns from $Junk and $NotJunk.
+[accounts.{account}.junk_filter]
 [accounts.{account}.destinations."{address}"]
 """
 
