@@ -13,7 +13,7 @@ from mox.cli.main import run
 from mox.store import commit, shard
 
 LATE_S = 0.2  # how much later the promised thing happens
-SETUP = 2  # batches of the first start, account and password: the server needs them at once
+SETUP = 4  # batches of the first start: account, password, what is learnt; the server needs them at once
 
 
 class AckBeforeWrite(commit.Committer):
