@@ -41,7 +41,7 @@ class GatedEngine(MemoryEngine):
         self.scans = threading.Event()
         self.writes = threading.Event()
         self.syncs_gate = threading.Event()
-        self.failing = False
+        self.failing_scans = self.failing_writes = False
         for gate in (self.scans, self.writes, self.syncs_gate):
             gate.set()
 
@@ -49,19 +49,19 @@ class GatedEngine(MemoryEngine):
         self, family: Family, start: bytes, end: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         if family is Family.ROW:
-            assert self.scans.wait(5)
-            if self.failing:
+            assert self.scans.wait(60)
+            if self.failing_scans:
                 raise DataDamaged
         return super().scan(family, start, end, reverse=reverse)
 
     def write(self, batch: Batch) -> None:
-        assert self.writes.wait(5)
-        if self.failing:
+        assert self.writes.wait(60)
+        if self.failing_writes:
             raise OSError("broken disk")
         super().write(batch)
 
     def sync(self) -> None:
-        assert self.syncs_gate.wait(5)
+        assert self.syncs_gate.wait(60)
         super().sync()
 
 
@@ -118,19 +118,19 @@ async def test_a_failed_load_is_tried_again(
     engine: GatedEngine, account: Account, box: Mailbox, message: Make
 ) -> None:
     engine.scans.clear()
-    engine.failing = True
+    engine.failing_scans = True
     waiting = asyncio.ensure_future(box.load())
     await steps()
     waiting.cancel()
     await steps()
-    engine.failing = False
+    engine.failing_scans = False
     adding = asyncio.ensure_future(append(account, box, [message("late")]))
     await adding
-    engine.failing = True
+    engine.failing_scans = True
     engine.scans.set()
     while box._loading is not None:
         await asyncio.sleep(0.001)
-    engine.failing = False
+    engine.failing_scans = False
     columns = await box.load()
     assert [columns.uid(slot) for slot in range(len(columns))] == [1, 2, 3, 4]
     await clean(account)
@@ -401,7 +401,7 @@ async def test_after_a_failed_write_nothing_changes_in_memory(
     engine: GatedEngine, account: Account, box: Mailbox, message: Make
 ) -> None:
     view = await account.open_view(box, read_only=False)
-    engine.failing = True
+    engine.failing_writes = True
     slots = array("I", [0])
     lost = change_flags(account, box, slots, How.ADD, flagbits.SEEN, ())
     with pytest.raises(StoreStopped):
@@ -429,7 +429,7 @@ async def test_after_a_failed_write_nothing_changes_in_memory(
     assert account.mailbox("Archive").record.messages == 0
     assert "new" not in account.subscriptions
     assert "Inbox" in account.subscriptions
-    engine.failing = False
+    engine.failing_writes = False
 
 
 async def test_a_session_that_cannot_be_woken_stops_nobody(
