@@ -76,11 +76,6 @@ def lane_rows(lane: bytes, first_ms: int) -> tuple[bytes, bytes]:
 LANES = (b"L", b"M")
 
 
-def lane_of(key: bytes) -> bytes:
-    """The lane of a lane row."""
-    return key[1:-17]
-
-
 def ready(lane: bytes, ready_ms: int) -> bytes:
     """IDX: a lane by when to look at it."""
     return b"R" + lane[:1] + _U64.pack(ready_ms) + lane[1:]

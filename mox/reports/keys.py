@@ -67,11 +67,6 @@ def all_pieces(kind: bytes, first: int = 0) -> tuple[bytes, bytes]:
     return kind + b"p" + _U64.pack(first), kind + b"q"
 
 
-def piece_number(key: bytes) -> int:
-    """Number of the report that a piece's key belongs to."""
-    return int.from_bytes(key[2:10], "big")
-
-
 def about(kind: bytes, domain: str, number: int) -> bytes:
     """IDX: reports by domain."""
     return kind + b"d" + domain_part(domain) + _U64.pack(number)

@@ -5,7 +5,6 @@ from mox.store.account import Account
 from mox.store.engine.base import Family
 from mox.store.layout import keys, rows
 from mox.store.mailbox import Mailbox
-from mox.store.view import View
 
 Ranges = list[tuple[int, int]]
 
@@ -50,8 +49,3 @@ async def expunged_by(account: Account, mailbox: Mailbox, uid: int, upto: int) -
 def is_complete(account: Account, since: int) -> bool:
     """Is the history after this modseq whole?"""
     return since >= account.record.trimmed_modseq
-
-
-def live_uids(view: View) -> Ranges:
-    """UIDs a view shows."""
-    return view.uid_ranges(view.slots_by_uid([(1, 0xFFFFFFFF)]))

@@ -209,8 +209,3 @@ class Mailbox:
             return False
         self.columns = None
         return True
-
-
-def empty_slots() -> "array[int]":
-    """No slots."""
-    return array("I")
