@@ -47,11 +47,11 @@ def spam(number: int) -> bytes:
     ).encode()
 
 
-def send(serve: Serve, number: int) -> None:
+def send(serve: Serve, number: int, to: bytes = b"alice@example.org") -> None:
     with SmtpClient(HOST, serve.port("smtp"), timeout=PATIENCE_S) as client:
         client.ehlo()
         sender = b"spam%d@far.example" % number
-        client.deliver(sender, [b"alice@example.org"], spam(number))
+        client.deliver(sender, [to], spam(number))
 
 
 def verdict(serve: Serve, number: int) -> dict[str, Any]:
@@ -120,7 +120,8 @@ def test_what_is_told_of_a_message_for_two(serve: Serve) -> None:
 
 
 def test_verdicts_are_there_after_a_restart(serve: Serve) -> None:
-    before = serve.mox("verdict --account alice --since 1d --limit 100 --json")[0]
+    send(serve, 99, b"bob@example.net")
+    before = serve.mox("verdict --account bob --since 1d --limit 100 --json")[0]
     serve.stop()
     serve.start()
-    assert serve.mox("verdict --account alice --since 1d --limit 100 --json")[0] == before
+    assert serve.mox("verdict --account bob --since 1d --limit 100 --json")[0] == before
