@@ -444,8 +444,8 @@ class _Group:
         return b"" if found is None else found.value
 
     def text(self, name: bytes) -> str:
-        """The value as text."""
-        return decode_charset(self.raw(name), b"")
+        """The value as text, within its line."""
+        return compose.clean(decode_charset(self.raw(name), b""))
 
     def lines(self, name: bytes) -> tuple[str, ...]:
         """A reply of SMTP behind the type: a new line where one begins with a code, else a fold."""
@@ -461,13 +461,17 @@ class _Group:
 
     def address(self, name: bytes) -> TypedAddress | None:
         """Type and address, decoded."""
-        value = decode_charset(without_comments(self.raw(name)), b"")
+        value = compose.clean(decode_charset(without_comments(self.raw(name)), b""))
         kind, semicolon, address = value.partition(";")
-        if not semicolon or not address.strip():
+        kind, plain = kind.strip().lower(), address.strip()
+        if not semicolon or not plain:
             return None
-        kind = kind.strip().lower()
-        plain = address.strip()
-        return TypedAddress(kind, decode_unitext(plain) if kind == "utf-8" else plain)
+        if kind == "utf-8":
+            decoded = compose.clean(decode_unitext(plain)).strip()
+            # An escape that would make a comment of what follows stays as it was written.
+            if decoded and without_comments(decoded.encode()) == decoded.encode():
+                plain = decoded
+        return TypedAddress(kind, plain)
 
     def mta(self, name: bytes) -> Mta | None:
         """Name and address of a server."""

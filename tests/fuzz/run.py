@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -101,8 +102,9 @@ def mutate(chance: random.Random, inputs: list[bytes]) -> bytes:
     return bytes(data[:MAX_LENGTH])
 
 
-def fuzz(path: Path, seconds: int) -> bool:
-    """Both passes; False when one failed."""
+def fuzz(path: Path, seconds: int) -> tuple[bool, str]:
+    """Both passes: whether they went well, and what they said."""
+    said = ""
     with tempfile.TemporaryDirectory(prefix="mox-fuzz-") as folder:
         corpus = Path(folder) / "corpus"
         corpus.mkdir()
@@ -120,13 +122,14 @@ def fuzz(path: Path, seconds: int) -> bool:
                 [*command, *step], env=environment, capture_output=True, text=True, check=False
             )
             if done.returncode:
-                sys.stdout.write(f"{path.stem}: FAILED\n{done.stdout}\n{done.stderr[-4000:]}\n")
+                said += f"{path.stem}: FAILED\n{done.stdout}\n{done.stderr[-4000:]}\n"
                 for crash in Path(folder).glob("crash-*"):
-                    kept = shutil.copy(crash, tempfile.gettempdir())
-                    sys.stdout.write(f"input kept as {kept}: {crash.read_bytes()[:300]!r}\n")
-                return False
-            sys.stdout.write(done.stdout)
-    return True
+                    kept = Path(tempfile.gettempdir()) / f"mox-{path.stem}-{crash.name}"
+                    shutil.copy(crash, kept)
+                    said += f"input kept as {kept}: {crash.read_bytes()[:300]!r}\n"
+                return False, said
+            said += done.stdout
+    return True, said
 
 
 def main() -> int:
@@ -150,8 +153,14 @@ def main() -> int:
     elif arguments.replay:
         replay(paths[0], arguments.folder, arguments.seconds)
     else:
-        clean = [fuzz(path, arguments.seconds) for path in paths]
-        return 0 if all(clean) else 1
+        failed = False
+        # Each target runs in processes of its own: as many at once as there are processors.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for clean, said in pool.map(lambda path: fuzz(path, arguments.seconds), paths):
+                sys.stdout.write(said)
+                sys.stdout.flush()
+                failed |= not clean
+        return 1 if failed else 0
     return 0
 
 

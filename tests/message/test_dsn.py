@@ -376,6 +376,8 @@ def test_a_notification_of_postfix() -> None:
         (b"Final-Recipient: RFC822; you@example.net\r\n", b"", "no Final-Recipient"),
         (b"Final-Recipient: RFC822; ", b"Final-Recipient: ", "no Final-Recipient"),
         (b"Reporting-MTA: dns; mx.example\r\n", b"", "no Reporting-MTA"),
+        (b"Reporting-MTA: dns; mx.example", b"Reporting-MTA: dns; \x19", "no Reporting-MTA"),
+        (b"RFC822; you@example.net", b"utf-8; \x01", "no Final-Recipient"),
         (b"Status: 5.1.1\r\n", b"Status: 5.1.1\r\nStatus: 5.1.1\r\n", "twice"),
         (b"message/rfc822", b"image/png", "third part"),
         (b"--B/1--", b"--B/1\r\n\r\n4\r\n--B/1--", "more than three"),
@@ -386,6 +388,19 @@ def test_bad_notifications_are_refused(old: bytes, new: bytes, why: str) -> None
     assert old in FOREIGN
     with pytest.raises(BadReport, match=why):
         parse(FOREIGN.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (b"j\\x{FC}@b.example", "j\u00fc@b.example"),
+        (b"a\\x{28}b@b.example", "a\\x{28}b@b.example"),  # would begin a comment
+        (b"\\x{20}\\x{19}", "\\x{20}\\x{19}"),  # would be none
+    ],
+)
+def test_an_escape_does_not_hide_the_address(written: bytes, meant: str) -> None:
+    found = parse(FOREIGN.replace(b"RFC822; you@example.net", b"utf-8; " + written))
+    assert found.report.recipients[0].final == TypedAddress("utf-8", meant)
 
 
 def test_a_notification_without_the_original() -> None:
