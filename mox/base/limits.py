@@ -302,6 +302,9 @@ QUEUE_PAUSE_START_S: Final = 5.0  # first pause of a domain that asks for less o
 QUEUE_PAUSE_MAX_S: Final = 300.0  # longest one; shorter than the first pause of the schedule
 QUEUE_DOMAINS: Final = 10_000  # domains whose pace is remembered; 200 bytes each
 QUEUE_LANES: Final = 10_000  # domains whose earliest attempt is kept in memory; 200 bytes each
+QUEUE_HANDED_OVER: Final = (
+    128 * KIB
+)  # bytes of a new message that its delivery has from memory; with all slots in use 64 MiB
 QUEUE_TAKE: Final = 64  # deliveries begun by one look at what is due
 QUEUE_TAKE_ENTRIES: Final = 500  # recipients of them together; bounds the batch that begins them
 QUEUE_TAKE_LANES: Final = 512  # domains looked at in one go
@@ -345,3 +348,4 @@ MTASTS_REFRESH: Final = 24 * 3600.0  # between two rounds of that
 MTASTS_DOMAINS: Final = 100_000  # policies kept, about 50 MB; then the one used longest ago goes
 MTASTS_FETCHES: Final = 8  # policies fetched at one time
 OUTGOING_ACCOUNTS: Final = 10_000  # accounts whose sent counts are in memory; 144 numbers each
+OUTGOING_ADDRESSES: Final = 50_000  # addresses written to lately, in memory; 200 bytes each

@@ -16,6 +16,7 @@ import msgspec
 
 from mox.base.clock import Clock
 from mox.base.errors import Refused
+from mox.base.limits import MESSAGE_IN_MEMORY
 from mox.config.live import Live
 from mox.config.lookup import canonical_address, has_from_id
 from mox.config.names import unicode_domain
@@ -220,7 +221,10 @@ class Submitter:
         # The original stays for those of the recipients who are ours.
         content = await Copies(received.content).one()
         message = NewMessage(content=content, prefix=prefix, received_ms=0)
-        content = await self._queue.in_thread(compose, message, self._queue.spool_folder)
+        if isinstance(content, bytes) and message.size <= MESSAGE_IN_MEMORY:
+            content = message.prefix + content
+        else:
+            content = await self._queue.in_thread(compose, message, self._queue.spool_folder)
         subject = values_of(received.header, [b"subject"]).get(b"subject", [b""])[0]
         await add(
             self._queue,

@@ -1,13 +1,15 @@
 """Putting a message into the queue: its content once, an entry for each recipient, all or nothing."""
 
 from collections import Counter
+from functools import partial
 
 import msgspec
 
 from mox.base.limits import QUEUE_SUBJECT
 from mox.queue import keys
 from mox.queue.database import Database
-from mox.queue.entry import Entry, clip
+from mox.queue.edit import Edit
+from mox.queue.entry import Attempt, Entry, clip
 from mox.queue.errors import FromIdTaken
 from mox.smtp.address import Address
 from mox.store.blobs.base import SpoolFile
@@ -58,6 +60,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 async def add(database: Database, submission: Submission) -> list[Entry]:
     """Queue a message; durable when it returns.    Output: the entries, in the recipients' order.
 
+    What need not wait is begun in the same step (``starting``).
     Errors  FromIdTaken, DiskFull, Unavailable, StoreStopped: then nothing is queued.
     Cost    one sync of the content, one of the index; 1,000 recipients take about 50 ms besides.
     """
@@ -78,9 +81,7 @@ async def add(database: Database, submission: Submission) -> list[Entry]:
         edit = database.edit()
         for number, location in placed:
             database.contents.name(edit.batch, number, location)
-        for entry in entries:
-            edit.insert(entry)
-        ticket = edit.stage()
+        entries, ticket = _stage(database, edit, entries, submission.content)
     except BaseException:
         _discard(submission)
         for number, location in placed:
@@ -91,6 +92,27 @@ async def add(database: Database, submission: Submission) -> list[Entry]:
     await database.committer.synced(ticket)
     database.kick()
     return entries
+
+
+def _stage(
+    database: Database, edit: Edit, entries: list[Entry], content: bytes | SpoolFile
+) -> tuple[list[Entry], int]:
+    """The entries as they are staged, some begun; the ticket.    Without waiting."""
+    starter = database.starter
+    groups = [] if starter is None else starter.choose(entries)
+    begun = {entry.id: entry for group in groups for entry in group}
+    entries = [begun.get(entry.id, entry) for entry in entries]
+    for entry in entries:
+        edit.insert(entry)
+        if entry.id in begun:
+            edit.attempt(entry, Attempt(number=1, start_ms=entry.last_ms))
+    if starter is None or not groups:
+        return entries, edit.stage()
+    edit.then(partial(starter.begin, groups, content))
+    ticket = edit.stage()
+    database.busy.update(begun)
+    starter.claim(groups)
+    return entries, ticket
 
 
 def _entries(database: Database, submission: Submission, contents: list[int]) -> list[Entry]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = get_logger("queue")
 
 _PIECE = 4 * CLIENT_BLOCK  # bytes of a large content read at a time
+_SLICE = COMMIT_BATCH_ROWS // 4  # contents erased by one batch
+_GATHER_S = 0.05  # so many contents are erased together under load, and one soon enough
 _FEW = 10_000  # entries: with no more, counting the packs costs nothing
 
 
@@ -55,6 +57,20 @@ class StoredContent:
             yield await self._contents.read(self._number, start, start + _PIECE)
 
 
+class KnownContent:
+    """One content that is in memory.    See ``carry.Content``."""
+
+    __slots__ = ("_data", "size")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """All of it at once."""
+        yield self._data
+
+
 class Contents:
     """Of one database; with a task."""
 
@@ -70,6 +86,7 @@ class Contents:
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
+        self._timer: asyncio.TimerHandle | None = None
         self._task = asyncio.get_running_loop().create_task(self._run(), name="queue contents")
 
     # ------------------------------------------------------------ in and out
@@ -148,30 +165,42 @@ class Contents:
     async def close(self) -> None:
         """Finish the slice at hand; the rest is done after the next start."""
         self._stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._wake.set()
         await self._task
 
     def _begin(self) -> None:
-        if not self._task.done():
-            self._idle.clear()
-            self._wake.set()
+        if self._task.done():
+            return
+        self._idle.clear()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_GATHER_S, self._gathered)
+
+    def _gathered(self) -> None:
+        self._timer = None
+        self._wake.set()
 
     async def _run(self) -> None:
         try:
             while not self._stopping:
+                await self._wake.wait()
+                self._wake.clear()
                 if self._unneeded:
                     await self._work()
-                    continue
-                self._idle.set()
-                self._wake.clear()
-                await self._wake.wait()
+                if len(self._unneeded) >= _SLICE:
+                    self._wake.set()
+                elif self._unneeded:
+                    self._begin()
+                else:
+                    self._idle.set()
         except StoreStopped:
             self._unneeded.clear()  # the rows that name them stay
         finally:
             self._idle.set()
 
     async def _work(self) -> None:
-        count = min(len(self._unneeded), COMMIT_BATCH_ROWS // 4)
+        count = min(len(self._unneeded), _SLICE)
         some = sorted({self._unneeded.popleft() for _ in range(count)})
         try:
             await self._erase(some)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -26,7 +26,7 @@ from mox.queue.edit import Edit
 from mox.queue.entry import Attempt, Entry, HoldRule, Retired, decode
 from mox.queue.errors import EntryMissing
 from mox.queue.lanes import Lanes
-from mox.store.blobs.base import Blobs
+from mox.store.blobs.base import Blobs, SpoolFile
 from mox.store.blobs.memory import MemoryBlobs
 from mox.store.blobs.packs import PackBlobs
 from mox.store.bodies import BodyWriter
@@ -52,6 +52,25 @@ Keep = Callable[[str], int]
 def keep_default(_account: str) -> int:
     """As for accounts that are no more."""
     return round(QUEUE_RETIRED_DEFAULT_S * 1000)
+
+
+Group = tuple[Entry, ...]  # entries that go out together
+
+
+class Starter(Protocol):
+    """Who delivers."""
+
+    def choose(self, entries: Sequence[Entry]) -> list[Group]:
+        """Those of new entries that may begin now, with an attempt more, as they go out together."""
+        ...
+
+    def claim(self, groups: Sequence[Group]) -> None:
+        """They are staged as begun: nobody else may have their slots."""
+        ...
+
+    def begin(self, groups: Sequence[Group], content: bytes | SpoolFile) -> None:
+        """They are durable."""
+        ...
 
 
 class Counters(msgspec.Struct, kw_only=True, array_like=True):
@@ -90,6 +109,7 @@ class Database:
         self.busy: dict[int, Entry] = {}  # being delivered, as they are now
         self.from_ids: set[str] = set()  # of batches that are not written yet
         self.notice_floor_ms = 0  # no notification is due before
+        self.starter: Starter | None = None  # who begins new entries at once
         self.removed: set[int] = set()  # accounts of contents: ours is never removed
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="queue")
         self._watches: list[set[int]] = []

@@ -4,6 +4,7 @@ Everything is collected first and encoded at once, so that an error leaves nothi
 then changes what is in memory and hands the batch to the committer, without waiting in between.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mox.queue import keys
@@ -37,6 +38,11 @@ class Edit:
         self._from_ids: list[str] = []
         self._queued = 0  # entries more
         self._held = 0
+        self._then: list[Callable[[], None]] = []
+
+    def then(self, call: Callable[[], None]) -> None:
+        """To be called on the event loop once the change is durable, whoever waits for it."""
+        self._then.append(call)
 
     # ------------------------------------------------------------ entries
 
@@ -157,6 +163,8 @@ class Edit:
             database.lanes.synced(ticket)
             database.contents.check(self._unneeded)
             database.from_ids.difference_update(self._from_ids)
+            for call in self._then:
+                call()
 
         ticket = database.committer.stage(batch, durable)
         database.lanes.staged(ticket)

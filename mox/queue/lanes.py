@@ -74,6 +74,10 @@ class Lanes:
         if new != old:
             self._set(batch, lane, old, new)
 
+    def earliest_ms(self) -> int:
+        """No lane is ready before; keys.NEVER where none is known to be at any time."""
+        return min(self._floors.values())
+
     # ------------------------------------------------------------ looking
 
     def begin_look(self) -> dict[bytes, int]:
@@ -86,7 +90,7 @@ class Lanes:
         self._marks = None
 
     def raise_floor(self, klass: bytes, seen_ms: int) -> None:
-        """The first row of the class that the look found, or the time up to which there was none."""
+        """The first row of the class that the look found; keys.NEVER where there was none."""
         assert self._marks is not None
         added = [self.get(lane) for lane in self._marks if lane[:1] == klass]
         lowest = min((hint.ready_ms for hint in added if hint is not None), default=keys.NEVER)

@@ -10,7 +10,7 @@ Stop  nothing new is begun; deliveries may end by themselves for a while, then t
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -22,19 +22,24 @@ from mox.base.limits import (
     QUEUE_DELIVERIES_RETRY,
     QUEUE_DOMAIN_START,
     QUEUE_DOMAINS,
+    QUEUE_HANDED_OVER,
     QUEUE_STOP_GRACE,
 )
 from mox.base.log import get_logger
+from mox.queue import keys
 from mox.queue.carry import Carried, Carry, Delivery, Outcome, Result, Returns
 from mox.queue.changing import end
-from mox.queue.database import Database
+from mox.queue.contents import KnownContent
+from mox.queue.database import Database, Group
 from mox.queue.entry import Entry
 from mox.queue.finishing import settle, suppressed
 from mox.queue.keeping import forget_events, forget_retired
 from mox.queue.notices import Notices
 from mox.queue.pace import Answer, Pace, read_answer
 from mox.queue.schedule import Jitter, Schedule, random_jitter
+from mox.queue.starting import choose
 from mox.queue.taking import Slots, Taken, take
+from mox.store.blobs.base import SpoolFile
 from mox.store.errors import StoreStopped
 
 log = get_logger("queue")
@@ -76,8 +81,9 @@ class Scheduler:
         self._paces: OrderedDict[str, Pace] = OrderedDict()
         self._deliveries: set[asyncio.Task[None]] = set()
         self._retries = 0  # of them
-        self._due = asyncio.Event()
-        self._told = asyncio.Event()  # there may be a notification
+        self._claimed = 0  # first attempts that begin once they are durable
+        self._due = _Waker()
+        self._told = _Waker()  # there may be a notification
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         database.listen(self.kick)
@@ -86,18 +92,20 @@ class Scheduler:
 
     def start(self) -> None:
         """Begin to deliver."""
-        for name, step, wake in (
+        for name, step, waker in (
             ("queue", self.step, self._due),
             ("queue notices", self.notices.step, self._told),
-            ("queue cleaning", self._clean, asyncio.Event()),
+            ("queue cleaning", self._clean, _Waker()),
         ):
             loop = asyncio.get_running_loop()
-            self._tasks.append(loop.create_task(self._loop(step, wake), name=name))
+            self._tasks.append(loop.create_task(self._loop(step, waker), name=name))
+        self._database.starter = self
 
     async def stop(self, grace_s: float = QUEUE_STOP_GRACE) -> None:
         """See the module."""
         self._stopping = self.notices.stopping = True
-        self.kick()
+        self._due.event.set()
+        self._told.event.set()
         if self._tasks:
             await asyncio.wait(self._tasks[:1])  # it may be beginning deliveries
         running = {*self._deliveries, *self._tasks[1:2]}
@@ -109,9 +117,9 @@ class Scheduler:
         await asyncio.gather(*ending, return_exceptions=True)
 
     def kick(self) -> None:
-        """Something may be due."""
-        self._due.set()
-        self._told.set()
+        """Something may be due earlier than the loops think."""
+        self._due.wake_for(self._database.lanes.earliest_ms())
+        self._told.wake_for(self._database.notice_floor_ms)
 
     async def idle(self) -> None:
         """Wait until no delivery is running."""
@@ -123,10 +131,10 @@ class Scheduler:
         """Deliveries under way."""
         return len(self._deliveries)
 
-    async def _loop(self, step: Callable[[], Awaitable[int | None]], wake: asyncio.Event) -> None:
+    async def _loop(self, step: Callable[[], Awaitable[int | None]], waker: "_Waker") -> None:
         clock = self._database.clock
         while not self._stopping:
-            wake.clear()
+            waker.reset()
             try:
                 next_ms = await step()
             except StoreStopped:
@@ -136,10 +144,11 @@ class Scheduler:
                 metrics.unhandled("queue")
                 log.error("queue.unhandled", error)
                 next_ms = clock.now_ms() + round(AFTER_ERROR_S * 1000)
-            delay_s = LOOK_AGAIN_S
+            now = clock.now_ms()
+            waker.until_ms = now + round(LOOK_AGAIN_S * 1000)
             if next_ms is not None:
-                delay_s = min(LOOK_AGAIN_S, max(0.0, (next_ms - clock.now_ms()) / 1000))
-            await self._wait(wake, delay_s)
+                waker.until_ms = max(now, min(next_ms, waker.until_ms))
+            await self._wait(waker.event, (waker.until_ms - now) / 1000)
 
     async def _wait(self, wake: asyncio.Event, delay_s: float) -> None:
         woken = asyncio.ensure_future(wake.wait())
@@ -158,21 +167,24 @@ class Scheduler:
         Errors  StoreStopped, DataDamaged.
         """
         while not self._stopping:
+            metrics.QUEUE_HOLD.set(self._database.counters.held)
             slots = self._slots()
             if slots.total <= 0:
                 return None
+            earliest_ms = self._database.lanes.earliest_ms()
+            if earliest_ms > self._database.clock.now_ms():
+                return None if earliest_ms == keys.NEVER else earliest_ms
             taken = await take(self._database, slots, self.schedule, self._jitter)
             if taken.endings:
                 await end(self._database, taken.endings)
             await self._begin(taken)
-            metrics.QUEUE_HOLD.set(self._database.counters.held)
             if not (taken.groups or taken.endings or taken.more):
                 return taken.next_ms
         return None
 
     def _slots(self) -> Slots:
-        free = self._shares.total - len(self._deliveries)
-        fresh = len(self._deliveries) - self._retries
+        fresh = len(self._deliveries) - self._retries + self._claimed
+        free = self._shares.total - fresh - self._retries
         return Slots(
             total=free,
             fresh=min(free, self._shares.fresh - fresh),
@@ -201,13 +213,43 @@ class Scheduler:
         if refused:
             await suppressed(self._database, refused)
 
-    def _start_delivery(self, entries: tuple[Entry, ...]) -> None:
-        domain = entries[0].recipient_domain
-        self._pace(domain).began()
+    # ------------------------------------------------------------ new entries
+
+    def choose(self, entries: Sequence[Entry]) -> list[Group]:
+        """See ``Starter``."""
+        if self._stopping:
+            return []
+        return choose(self._database, entries, self._slots(), self.schedule, self._jitter)
+
+    def claim(self, groups: Sequence[Group]) -> None:
+        """See ``Starter``."""
+        for group in groups:
+            self._claimed += 1
+            self._pace(group[0].recipient_domain).began()
+
+    def begin(self, groups: Sequence[Group], content: bytes | SpoolFile) -> None:
+        """See ``Starter``."""
+        known = None
+        if isinstance(content, bytes) and len(content) <= QUEUE_HANDED_OVER:
+            known = KnownContent(content)
+        for group in groups:
+            self._claimed -= 1
+            if self._stopping:
+                # On disk they are attempts that were not finished, tried again later.
+                for entry in group:
+                    del self._database.busy[entry.id]
+            else:
+                self._run_delivery(group, known)
+
+    def _start_delivery(self, entries: Group) -> None:
+        self._pace(entries[0].recipient_domain).began()
+        self._run_delivery(entries, None)
+
+    def _run_delivery(self, entries: Group, content: KnownContent | None) -> None:
         is_retry = entries[0].attempts > 1
         self._retries += is_retry
         task = asyncio.get_running_loop().create_task(
-            _Run(self, entries).run(), name=f"delivery {entries[0].id}"
+            _Run(self, entries, content).run(), name=f"delivery {entries[0].id}"
         )
         self._deliveries.add(task)
 
@@ -246,14 +288,17 @@ class Scheduler:
     # ------------------------------------------------------------ one delivery
 
     def delivery_of(
-        self, entries: tuple[Entry, ...], settle_some: Callable[[Carried], Awaitable[None]]
+        self,
+        entries: Group,
+        content: KnownContent | None,
+        settle_some: Callable[[Carried], Awaitable[None]],
     ) -> Delivery:
         """What the carrier is given."""
         first, contents = entries[0], self._database.contents
         utf8 = contents.open(first.content_utf8, first.size_utf8) if first.content_utf8 else None
         return Delivery(
             entries=entries,
-            content=contents.open(first.content, first.size),
+            content=content or contents.open(first.content, first.size),
             content_utf8=utf8,
             settle=settle_some,
         )
@@ -275,12 +320,33 @@ class Scheduler:
         self._pace(domain).ended(answer, self._database.clock.now_ms())
 
 
+class _Waker:
+    """Of a loop that sleeps until a time, unless something may be due earlier."""
+
+    __slots__ = ("event", "until_ms")
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.until_ms = keys.NEVER  # while the loop works
+
+    def reset(self) -> None:
+        """The loop begins to work."""
+        self.event.clear()
+        self.until_ms = keys.NEVER
+
+    def wake_for(self, earliest_ms: int) -> None:
+        """Nothing is due before that time."""
+        if earliest_ms < self.until_ms:
+            self.event.set()
+
+
 class _Run:
     """A delivery from its begin to the last outcome."""
 
-    def __init__(self, scheduler: Scheduler, entries: tuple[Entry, ...]) -> None:
+    def __init__(self, scheduler: Scheduler, entries: Group, content: KnownContent | None) -> None:
         self._scheduler = scheduler
         self._entries = entries
+        self._content = content
         self._outcomes: list[Outcome] = []
         self._reached = True
 
@@ -289,7 +355,8 @@ class _Run:
         scheduler = self._scheduler
         error = "the delivery ended without a result"
         try:
-            carried = await scheduler.carry(scheduler.delivery_of(self._entries, self._settle))
+            delivery = scheduler.delivery_of(self._entries, self._content, self._settle)
+            carried = await scheduler.carry(delivery)
             await self._settle(carried)
         except asyncio.CancelledError:
             error = "the server was stopped during the delivery"

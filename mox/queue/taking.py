@@ -93,7 +93,7 @@ class _Look:
         self.damaged: set[int] = set()  # they have a row in a lane, but cannot be read
         self.suppressed: set[int] = set()
         self.more = False
-        self.seen_ms: dict[bytes, int] = {}  # by class: its first row
+        self.seen_ms: dict[bytes, int] = {}  # by class: its first row; NEVER for none
         self.next_ms: int | None = None
 
     def run(self) -> "_Look":
@@ -129,7 +129,7 @@ class _Look:
             taken = self._take(lane, limit)
             limit -= taken
             self._left -= taken
-        self.seen_ms.setdefault(klass, now)
+        self.seen_ms.setdefault(klass, keys.NEVER)
 
     def _take(self, lane: bytes, limit: int) -> int:
         """Look at a lane; the number of groups taken."""
@@ -242,7 +242,7 @@ def _begin(
                 groups.append(group)
     factors = [jitter() for _ in groups]
     begun = [
-        [_begun(entry, schedule, factor, now) for entry in group]
+        [begun_now(entry, schedule, factor, now) for entry in group]
         for group, factor in zip(groups, factors, strict=True)
     ]
     for before, after in zip(groups, begun, strict=True):
@@ -268,7 +268,8 @@ def _begin(
     return ticket, taken
 
 
-def _begun(entry: Entry, schedule: Schedule, factor: float, now_ms: int) -> Entry:
+def begun_now(entry: Entry, schedule: Schedule, factor: float, now_ms: int) -> Entry:
+    """An entry with one more attempt, and the time of the next.    Input  factor: its jitter."""
     attempts, first_ms = entry.attempts + 1, entry.first_ms or now_ms
     next_ms = schedule.next_ms(attempts, first_ms, now_ms, entry.max_attempts, factor)
     if next_ms is None:

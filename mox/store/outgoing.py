@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from mox.base.errors import Unavailable
-from mox.base.limits import OUTGOING_ACCOUNTS
+from mox.base.limits import OUTGOING_ACCOUNTS, OUTGOING_ADDRESSES
 from mox.store.account import Account
 from mox.store.engine.base import Batch, Family
 from mox.store.layout import keys, rows
@@ -39,6 +39,7 @@ class Outgoing:
     def __init__(self) -> None:
         self._known: OrderedDict[int, dict[int, Sent]] = OrderedDict()  # by account and step
         self._pending: Counter[int] = Counter()  # checked, not recorded yet
+        self._written_to: OrderedDict[tuple[int, str], None] = OrderedDict()  # lately, by account
 
     async def check(
         self,
@@ -98,17 +99,35 @@ class Outgoing:
             keys.sent_count(account.id, max(0, number - _STEPS)),
         )
         account.ticket = account.committer.stage(batch)
+        for address in addresses:
+            self._remember(account, address)
 
     async def _new(self, account: Account, addresses: Sequence[str]) -> list[str]:
-        """Those the account never wrote to."""
-        distinct = list(dict.fromkeys(addresses))
-        await account.committer.written(account.ticket)
+        """Those the account never wrote to.
+
+        Most people write to the same addresses again and again: these are not looked up.
+        """
+        known = self._written_to
+        distinct = [one for one in dict.fromkeys(addresses) if (account.id, one) not in known]
+        if not distinct:
+            return []
         found = await account.shard.in_thread(
             account.shard.engine.multi_get,
             Family.KV,
             [keys.written_to(account.id, address) for address in distinct],
         )
-        return [address for address, value in zip(distinct, found, strict=True) if value is None]
+        # Another submission may have recorded them meanwhile.
+        return [
+            address
+            for address, value in zip(distinct, found, strict=True)
+            if value is None and (account.id, address) not in known
+        ]
+
+    def _remember(self, account: Account, address: str) -> None:
+        self._written_to[account.id, address] = None
+        self._written_to.move_to_end((account.id, address))
+        if len(self._written_to) > OUTGOING_ADDRESSES:
+            self._written_to.popitem(last=False)
 
     async def _steps(self, account: Account, now_ms: int) -> dict[int, Sent]:
         """The steps of the last day, by number; what is changed in it is remembered."""
