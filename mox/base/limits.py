@@ -305,6 +305,9 @@ QUEUE_LANES: Final = 10_000  # domains whose earliest attempt is kept in memory;
 QUEUE_HANDED_OVER: Final = (
     128 * KIB
 )  # bytes of a new message that its delivery has from memory; with all slots in use 64 MiB
+QUEUE_INLINE: Final = (
+    16 * KIB
+)  # bytes of a content that is a row of the index: one sync less; a larger one costs its log more
 QUEUE_TAKE: Final = 64  # deliveries begun by one look at what is due
 QUEUE_TAKE_ENTRIES: Final = 500  # recipients of them together; bounds the batch that begins them
 QUEUE_TAKE_LANES: Final = 512  # domains looked at in one go

@@ -7,6 +7,7 @@ import msgspec
 
 from mox.base.limits import QUEUE_SUBJECT
 from mox.queue import keys
+from mox.queue.contents import Place
 from mox.queue.database import Database
 from mox.queue.edit import Edit
 from mox.queue.entry import Attempt, Entry, clip
@@ -14,7 +15,6 @@ from mox.queue.errors import FromIdTaken
 from mox.smtp.address import Address
 from mox.store.blobs.base import SpoolFile
 from mox.store.engine.base import Family
-from mox.store.layout.rows import Location
 
 _MANY = 16  # domains: beyond it their hints are read in a thread
 
@@ -62,12 +62,12 @@ async def add(database: Database, submission: Submission) -> list[Entry]:
 
     What need not wait is begun in the same step (``starting``).
     Errors  FromIdTaken, DiskFull, Unavailable, StoreStopped: then nothing is queued.
-    Cost    one sync of the content, one of the index; 1,000 recipients take about 50 ms besides.
+    Cost    one sync of the index, before it one of a content that is no row of it; 1,000 recipients take about 50 ms besides.
     """
     if not submission.recipients:
         _discard(submission)
         raise ValueError("a message without recipients")
-    placed: list[tuple[int, Location]] = []
+    placed: list[tuple[int, Place]] = []
     try:
         _check_from_ids(database, submission)
         for content in (submission.content, submission.content_utf8):
@@ -79,16 +79,16 @@ async def add(database: Database, submission: Submission) -> list[Entry]:
         _check_from_ids(database, submission)
         entries = _entries(database, submission, [number for number, _ in placed])
         edit = database.edit()
-        for number, location in placed:
-            database.contents.name(edit.batch, number, location)
+        for number, place in placed:
+            database.contents.name(edit.batch, number, place)
         entries, ticket = _stage(database, edit, entries, submission.content)
     except BaseException:
         _discard(submission)
-        for number, location in placed:
-            database.contents.abandon(number, location)
+        for number, place in placed:
+            database.contents.abandon(number, place)
         raise
-    for _, location in placed:
-        database.contents.named(location)
+    for _, place in placed:
+        database.contents.named(place)
     await database.committer.synced(ticket)
     database.kick()
     return entries

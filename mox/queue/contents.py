@@ -1,6 +1,7 @@
 """Contents of messages in the queue: kept once for all recipients, erased after the last.
 
-Each entry and notification that needs a content has a reference row; there is no counter that a crash
+A small content is a row itself, and durable with the batch that names it; a larger one is in a pack or
+in a file of its own, durable before.  Each entry and notification that needs a content has a reference row; there is no counter that a crash
 could leave wrong.  Whoever removes a reference notes the content; one task then erases those that
 nobody needs any more, and gives the space of packs back.
 """
@@ -10,7 +11,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
-from mox.base.limits import CLIENT_BLOCK, COMMIT_BATCH_ROWS, MESSAGE_IN_MEMORY, QUEUE_RECLAIM
+from mox.base.limits import (
+    CLIENT_BLOCK,
+    COMMIT_BATCH_ROWS,
+    MESSAGE_IN_MEMORY,
+    QUEUE_INLINE,
+    QUEUE_RECLAIM,
+)
 from mox.base.log import get_logger
 from mox.queue import keys
 from mox.store.blobs.base import Body, SpoolFile
@@ -31,6 +38,10 @@ _PIECE = 4 * CLIENT_BLOCK  # bytes of a large content read at a time
 _SLICE = COMMIT_BATCH_ROWS // 4  # contents erased by one batch
 _GATHER_S = 0.05  # so many contents are erased together under load, and one soon enough
 _FEW = 10_000  # entries: with no more, counting the packs costs nothing
+
+
+Place = Location | bytes
+"""Where a content is; a small one itself."""
 
 
 class StoredContent:
@@ -91,28 +102,37 @@ class Contents:
 
     # ------------------------------------------------------------ in and out
 
-    async def put(self, number: int, content: bytes | SpoolFile) -> Location:
-        """Store a content durably; then a batch names it (``name``), or it is given up (``abandon``).
+    async def put(self, number: int, content: bytes | SpoolFile) -> Place:
+        """Store a content; then a batch names it (``name``), or it is given up (``abandon``).
 
-        A spooled content is consumed in every case.
+        It is durable when that batch is.  A spooled content is consumed in every case.
         Errors  DiskFull, Unavailable, StoreStopped.
         """
+        if isinstance(content, bytes) and len(content) <= QUEUE_INLINE:
+            self._database.blobs.check_space()
+            return content
         body = Body(account=keys.ACCOUNT, file=number, content=content)
         return await self._database.bodies.put(body)
 
-    def name(self, batch: Batch, number: int, location: Location) -> None:
+    def name(self, batch: Batch, number: int, place: Place) -> None:
         """Put its place into a batch that is staged at once."""
-        batch.put(Family.LOC, store_keys.file(keys.ACCOUNT, number), rows.encode(location))
+        if isinstance(place, bytes):
+            batch.put(Family.KV, keys.content(number), place)
+        else:
+            batch.put(Family.LOC, store_keys.file(keys.ACCOUNT, number), rows.encode(place))
 
-    def named(self, location: Location) -> None:
+    def named(self, place: Place) -> None:
         """A row that names the place of a content is staged."""
-        self._database.bodies.named(location)
+        if isinstance(place, bytes):
+            return
+        self._database.bodies.named(place)
         if self._reclaimer is not None:
-            self._reclaimer.added(location)
+            self._reclaimer.added(place)
 
-    def abandon(self, number: int, location: Location) -> None:
+    def abandon(self, number: int, place: Place) -> None:
         """No row will name it."""
-        self._database.bodies.abandon(keys.ACCOUNT, number, location)
+        if not isinstance(place, bytes):
+            self._database.bodies.abandon(keys.ACCOUNT, number, place)
 
     def open(self, number: int, size: int) -> StoredContent:
         """To be read in pieces."""
@@ -123,22 +143,31 @@ class Contents:
         return await self._database.in_thread(self._read, number, start, end)
 
     def _read(self, number: int, start: int, end: int) -> bytes:
-        location = self._locate(number)
+        place = self._locate(number)
+        if isinstance(place, bytes):
+            return place[start:end]
         blobs = self._database.blobs
         try:
-            return blobs.read(keys.ACCOUNT, number, location, start, end)
+            return blobs.read(keys.ACCOUNT, number, place, start, end)
         except FileNotFoundError:
             now = self._locate(number)  # its pack was rewritten meanwhile
-            if now == location:
+            if now == place or isinstance(now, bytes):
                 raise
             return blobs.read(keys.ACCOUNT, number, now, start, end)
 
-    def _locate(self, number: int) -> Location:
-        key = store_keys.file(keys.ACCOUNT, number)
-        value = self._database.engine.get(Family.LOC, key)
-        if value is None:
+    def _locate(self, number: int) -> Place:
+        place = self._find(number)
+        if place is None:
             raise DataDamaged("a message in the queue has no stored content", content=number)
-        return rows.decode(Location, value)
+        return place
+
+    def _find(self, number: int) -> Place | None:
+        engine = self._database.engine
+        small = engine.get(Family.KV, keys.content(number))
+        if small is not None:
+            return small
+        value = engine.get(Family.LOC, store_keys.file(keys.ACCOUNT, number))
+        return None if value is None else rows.decode(Location, value)
 
     # ------------------------------------------------------------ erasing
 
@@ -222,25 +251,30 @@ class Contents:
         batch = Batch()
         for number in contents:
             if number in free:
-                batch.delete(Family.LOC, store_keys.file(keys.ACCOUNT, number))
+                if isinstance(free[number], bytes):
+                    batch.delete(Family.KV, keys.content(number))
+                else:
+                    batch.delete(Family.LOC, store_keys.file(keys.ACCOUNT, number))
             if number in free or number not in again:
                 batch.delete(Family.KV, keys.unneeded(number))
         await database.committer.synced(database.committer.stage(batch))
-        await database.in_thread(self._remove, free)
-        for location in free.values():
+        stored = {number: place for number, place in free.items() if not isinstance(place, bytes)}
+        if stored:
+            await database.in_thread(self._remove, stored)
+        for location in stored.values():
             self._erased += location.length
             if self._reclaimer is not None:
                 self._reclaimer.erased(location)
 
-    def _unreferenced(self, contents: list[int]) -> dict[int, Location]:
+    def _unreferenced(self, contents: list[int]) -> dict[int, Place]:
         engine = self._database.engine
-        found: dict[int, Location] = {}
+        found: dict[int, Place] = {}
         for number in contents:
             if next(iter(engine.scan(Family.IDX, *keys.references(number))), None) is not None:
                 continue
-            value = engine.get(Family.LOC, store_keys.file(keys.ACCOUNT, number))
-            if value is not None:
-                found[number] = rows.decode(Location, value)
+            place = self._find(number)
+            if place is not None:
+                found[number] = place
         return found
 
     def _remove(self, erased: dict[int, Location]) -> None:

@@ -132,6 +132,14 @@ def reference_parts(key: bytes) -> tuple[int, bytes, int]:
     return int.from_bytes(key[1:9], "big"), key[9:10], int.from_bytes(key[10:18], "big")
 
 
+def content(number: int) -> bytes:
+    """KV: the bytes of a small content; others have a place in LOC."""
+    return b"c" + _U64.pack(number)
+
+
+CONTENTS = (b"c", b"d")
+
+
 def unneeded(content: int) -> bytes:
     """KV: a content that lost a reference, to be erased if it was the last."""
     return b"u" + _U64.pack(content)

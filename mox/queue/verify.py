@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from mox.queue import keys
+from mox.queue.contents import Place
 from mox.queue.database import Counters, Database
 from mox.queue.edit import content_of, contents_of, order_rows
 from mox.queue.entry import (
@@ -273,25 +274,31 @@ class _Checked:
             keys.last_number(key) for key, _ in self._engine.scan(Family.KV, *keys.UNNEEDED)
         }
         located = set()
-        for key, value in self._engine.scan(Family.LOC, *store_keys.account_range(keys.ACCOUNT)):
-            content = store_keys.file_id(key)
+        for content, place in self._places():
             self._highest = max(self._highest, content)
             located.add(content)
             if content in needed:
-                yield from self._check_content(content, rows.decode(Location, value))
+                yield from self._check_content(content, place)
             elif content not in unneeded:
                 yield _problem(f"content {content}", "nobody refers to it, and it stays")
         for content in needed - located:
             yield _problem(f"content {content}", "it has no place: a message is lost")
 
-    def _check_content(self, content: int, location: Location) -> Iterator[Problem]:
-        if self._sizes[content] != location.length:
+    def _places(self) -> Iterator[tuple[int, Place]]:
+        for key, value in self._engine.scan(Family.KV, *keys.CONTENTS):
+            yield keys.last_number(key), value
+        for key, value in self._engine.scan(Family.LOC, *store_keys.account_range(keys.ACCOUNT)):
+            yield store_keys.file_id(key), rows.decode(Location, value)
+
+    def _check_content(self, content: int, place: Place) -> Iterator[Problem]:
+        length = len(place) if isinstance(place, bytes) else place.length
+        if self._sizes[content] != length:
             yield _problem(f"content {content}", "it has another size than its messages")
-        if not self._contents:
+        if isinstance(place, bytes) or not self._contents:
             return
         try:
-            data = self._blobs.read(keys.ACCOUNT, content, location, 0, location.length)
-            if len(data) != location.length:
+            data = self._blobs.read(keys.ACCOUNT, content, place, 0, place.length)
+            if len(data) != length:
                 yield _problem(f"content {content}", "it is shorter than recorded")
         except (DataDamaged, OSError) as error:
             yield _problem(f"content {content}", str(error))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.queueing import keep
 
-from mox.base.clock import FrozenClock
+from mox.base.clock import Clock, FrozenClock
 from mox.queue.database import Database, memory_queue, open_queue
 
 
@@ -17,7 +17,7 @@ def clock() -> FrozenClock:
 
 @pytest.fixture(params=["memory", "rocks"])
 async def database(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: FrozenClock
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
 ) -> AsyncIterator[Database]:
     made = (
         memory_queue(tmp_path, clock=clock, keep=keep)

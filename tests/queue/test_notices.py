@@ -8,11 +8,13 @@ import msgspec
 import pytest
 from support.queueing import (
     CONTENT,
+    LARGE,
     Carrier,
     Mailbox,
     delayed,
     delivered,
     refused,
+    stored_contents,
     submission,
 )
 
@@ -216,7 +218,7 @@ async def test_it_is_given_up_in_the_end(database: Database, clock: FrozenClock)
     assert next_ms is None
     await database.contents.idle()
     assert await verify_queue(database) == []
-    assert not list(database.engine.scan(Family.LOC, b"", b"\xff" * 20))
+    assert stored_contents(database.engine) == 0
 
 
 async def test_a_damaged_notification_is_out_of_the_way(database: Database) -> None:
@@ -228,14 +230,16 @@ async def test_a_damaged_notification_is_out_of_the_way(database: Database) -> N
     assert database.engine.get(Family.KV, keys.notice(1, 900)) is None
 
 
-async def test_a_content_that_cannot_be_read(database: Database) -> None:
+@pytest.mark.parametrize("content", [CONTENT, LARGE], ids=["small", "large"])
+async def test_a_content_that_cannot_be_read(database: Database, content: bytes) -> None:
     """The sender is told all the same."""
     returns = Mailbox()
     made = scheduler(database, Carrier(answer=refused), returns)
-    [entry] = await add(database, submission())
+    [entry] = await add(database, submission(content=content))
     await made.step()
     await made.idle()
     edit = database.edit()
+    edit.batch.delete(Family.KV, keys.content(entry.content))
     edit.batch.delete(Family.LOC, store_keys.file(keys.ACCOUNT, entry.content))
     await database.commit(edit)
     await made.notices.step()

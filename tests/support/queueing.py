@@ -5,13 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mox.queue import keys
 from mox.queue.adding import NewRecipient, Submission
 from mox.queue.carry import Carried, Delivery, Outcome, Result
 from mox.queue.entry import Entry, Notice
 from mox.smtp.address import parse_address
+from mox.store.engine.base import Engine, Family
 
 Answer = Callable[[Entry], Outcome]
 CONTENT = b"Subject: hello\r\nMessage-Id: <1@example.org>\r\n\r\nthe body\r\n"
+LARGE = CONTENT + b"another line of it\r\n" * 1000  # more than a row of the index holds
 KEEP_MS = 7 * 86_400_000
 
 
@@ -32,6 +35,12 @@ def submission(*recipients: str, **changes: Any) -> Submission:
         "subject": "hello",
     }
     return Submission(**{**values, **changes})
+
+
+def stored_contents(engine: Engine) -> int:
+    """How many contents there are, as rows and in packs."""
+    rows = list(engine.scan(Family.KV, *keys.CONTENTS))
+    return len(rows) + len(list(engine.scan(Family.LOC, b"", b"\xff" * 20)))
 
 
 def delivered(entry: Entry) -> Outcome:

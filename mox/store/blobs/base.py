@@ -27,6 +27,10 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 class Blobs(Protocol):
     """All calls block: use them from threads."""
 
+    def check_space(self) -> None:
+        """Errors: DiskFull.    The index must never meet a full disk, so contents stop earlier."""
+        ...
+
     def put_group(self, bodies: list[Body]) -> list[Location]:
         """Append and sync.    Errors: OSError; then nothing of the group is referred to."""
         ...

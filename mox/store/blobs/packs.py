@@ -39,11 +39,14 @@ class PackBlobs:
         self._readers: OrderedDict[int, int] = OrderedDict()
         self._lock = threading.Lock()  # of the reader descriptors: reads come from several threads
 
+    def check_space(self) -> None:
+        """Errors: DiskFull."""
+        if shutil.disk_usage(self._packs).free < DISK_FREE_MIN:
+            raise DiskFull
+
     def put_group(self, bodies: list[Body]) -> list[Location]:
         """Append and sync.    Errors: DiskFull, OSError; then the group is not referred to."""
-        if shutil.disk_usage(self._packs).free < DISK_FREE_MIN:
-            # The index must never meet a full disk, so bodies stop earlier.
-            raise DiskFull
+        self.check_space()
         locations: list[Location] = []
         parts: list[bytes] = []
         large_folders: set[Path] = set()
