@@ -63,7 +63,7 @@ async def signatures(
         return signing.finish()
 
     try:
-        return await asyncio.to_thread(run)
+        return await asyncio.get_running_loop().run_in_executor(None, run)
     except (NotSigned, BadHeader) as error:
         log.warn("dkim.not_signed", domain=keys[0].domain, problem=error.public)
         return b""

@@ -5,6 +5,7 @@ Laws    every value begins with a version byte; fields are only ever added at th
         so that older values are read.  Times are ms since 1970 UTC, durations ms.
 """
 
+import re
 from enum import StrEnum
 from typing import TypeVar
 
@@ -241,8 +242,13 @@ def decode(kind: type[_T], value: bytes) -> _T:
     return record
 
 
+_PLAIN = re.compile(r"(?:[!-~]+(?: [!-~]+)*)?")  # of one line, with single spaces
+
+
 def clip(text: str, longest: int = QUEUE_TEXT) -> str:
     """A text of a peer, cut to what is kept, in one line of valid Unicode."""
+    if len(text) <= longest and _PLAIN.fullmatch(text):
+        return text
     line = " ".join(text.encode("utf-8", "replace").decode().split())
     return line if len(line) <= longest else line[: longest - 3] + "..."
 

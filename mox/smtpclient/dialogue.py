@@ -412,19 +412,22 @@ class Dialogue:
 
     async def _data(self, results: list[Outcome], content: Content) -> list[Outcome]:
         """The content after 354.    A content that cannot be sent breaks the connection."""
-        ends, stuffing, final = LineEnds(), Stuffing(), b""
+        ends, stuffing, final, out = LineEnds(), Stuffing(), b"", b""
         try:
             async for piece in content.pieces():
                 for part in slices(piece, CLIENT_BLOCK):
+                    if out:
+                        await self._write(out, CLIENT_TIMEOUT_BLOCK)
                     ends.check(part)
                     final = (final + part)[-2:]
-                    await self._write(stuffing.feed(part), CLIENT_TIMEOUT_BLOCK)
+                    out = stuffing.feed(part)
             ends.finish(final)
         except (BadContent, OSError):
             # No final dot was sent: the server throws away what it has (RFC 5321 §4.1.1.4).
             self.is_broken = True
             raise
-        await self._write(b".\r\n", CLIENT_TIMEOUT_BLOCK)
+        # The end goes with the last piece: one packet less.
+        await self._write(out + b".\r\n", CLIENT_TIMEOUT_BLOCK)
         return self._ended(
             results, await self._reply("enddata", CLIENT_TIMEOUT_DATA_END), "end of data"
         )
