@@ -76,6 +76,12 @@ MESSAGE_IN_MEMORY: Final = (
 RECEIVED_IN_MEMORY: Final = (
     64 * KIB
 )  # bytes of a message in memory while it arrives by SMTP; many arrive at a time
+RECEIVED_MORE: Final = (
+    256 * KIB
+)  # bytes of a message in memory while few arrive: most messages need no file
+RECEIVED_ROOM: Final = (
+    16 * MIB
+)  # bytes by which all that arrive may together exceed the smaller limit
 MIME_DEPTH: Final = 100  # levels of nested parts
 MIME_PARTS: Final = 10_000  # parts of a message
 MIME_LINE: Final = 1 * MIB  # bytes; a longer line is noted as a fault of its part

@@ -1,7 +1,8 @@
 """Message data on its way in: line ends repaired, sizes watched, large ones to a file.
 
 Source  spec/smtp-server.md section 6, spec/message.md section 1.
-Laws    while a message arrives, never more than ``RECEIVED_IN_MEMORY`` and one batch of it in memory;
+Laws    while a message arrives, never more than ``RECEIVED_IN_MEMORY`` and one batch of it in memory,
+        where few arrive ``RECEIVED_MORE``;
         disk only from a thread; a message that cannot be kept is still read to its end.
 """
 
@@ -12,7 +13,13 @@ from typing import Final, Protocol
 
 import msgspec
 
-from mox.base.limits import HEADER_PARSE, MESSAGE_IN_MEMORY, RECEIVED_IN_MEMORY
+from mox.base.limits import (
+    HEADER_PARSE,
+    MESSAGE_IN_MEMORY,
+    RECEIVED_IN_MEMORY,
+    RECEIVED_MORE,
+    RECEIVED_ROOM,
+)
 from mox.message import authresults
 from mox.message.lines import Octets, ToCRLF
 from mox.smtp.address import domain_to_unicode
@@ -66,6 +73,29 @@ class Watcher(Protocol):
         ...
 
 
+class Room:
+    """Memory that messages on their way in share; each takes the same part of it or none."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, size: int = RECEIVED_ROOM) -> None:
+        self._left = size // (RECEIVED_MORE - RECEIVED_IN_MEMORY)
+
+    def enter(self) -> bool:
+        """Is there a part left?    Then ``leave`` must follow."""
+        if self._left <= 0:
+            return False
+        self._left -= 1
+        return True
+
+    def leave(self) -> None:
+        """The part is free again."""
+        self._left += 1
+
+
+ROOM: Final = Room()  # of the process
+
+
 class Receiver:
     """Takes the chunks of one message.    Nothing can fail before the end of the message is read."""
 
@@ -78,6 +108,8 @@ class Receiver:
         "_lines",
         "_max_size",
         "_removed",
+        "_room",
+        "_roomy",
         "_spool",
         "_watcher",
         "failure",
@@ -92,6 +124,7 @@ class Receiver:
         *,
         binary: bool = False,
         hostname: str = "",
+        room: Room = ROOM,
     ) -> None:
         """Input   max_size: bytes; binary: line ends stay as they are (RFC 3030 §3).
 
@@ -100,6 +133,8 @@ class Receiver:
         """
         self._hostname = hostname
         self._removed = 0
+        self._room = room
+        self._roomy = False  # has a part of it
         self._spool = Spool(folder, in_memory=RECEIVED_IN_MEMORY)
         self._watcher = watcher
         self._max_size = max_size
@@ -132,6 +167,7 @@ class Receiver:
         if self.failure is not None:
             raise self.failure
         content = self._spool.finish()
+        self._leave()
         if isinstance(content, SpoolFile) and content.size <= MESSAGE_IN_MEMORY:
             # The many that arrive at a time were to take little; whoever works on it has it all.
             content = await asyncio.to_thread(_read_back, content)
@@ -147,6 +183,7 @@ class Receiver:
         """Forget everything; may be called at any time, also after ``finish``."""
         self._batch.clear()
         self._batched = 0
+        self._leave()
         if self._spool.on_disk:
             await asyncio.to_thread(self._spool.discard)
         else:
@@ -157,13 +194,29 @@ class Receiver:
         self._batch.clear()
         self._batched = 0
         try:
-            if self._spool.size + len(data) <= RECEIVED_IN_MEMORY:
+            if self._fits(self._spool.size + len(data)):
                 self._spool.write(data)  # memory only
             else:
                 await asyncio.to_thread(self._spool.write, data)
+                self._leave()
         except (OSError, DiskFull) as e:
             self.failure = e
             await self.discard()
+
+    def _fits(self, size: int) -> bool:
+        """Is so much of the message kept in memory?"""
+        spool = self._spool
+        if spool.on_disk or size > RECEIVED_MORE:
+            return False
+        if size > spool.in_memory and self._room.enter():
+            self._roomy = True
+            spool.in_memory = RECEIVED_MORE
+        return size <= spool.in_memory
+
+    def _leave(self) -> None:
+        if self._roomy:
+            self._roomy = False
+            self._room.leave()
 
     def _take(self, chunk: bytes) -> None:
         """Find the end of the header section; tell who listens.

@@ -76,7 +76,7 @@ class Spool:
 
     def __init__(self, folder: Path, *, in_memory: int = MESSAGE_IN_MEMORY) -> None:
         self._folder = folder
-        self._in_memory = in_memory
+        self.in_memory = in_memory  # bytes; may be changed while nothing is on disk
         self._chunks: list[bytes] = []
         self._path: Path | None = None
         self._fd = -1
@@ -100,7 +100,7 @@ class Spool:
             raise
 
     def _keep(self, chunk: bytes) -> None:
-        on_disk = self.size > self._in_memory
+        on_disk = self.size > self.in_memory
         # Contents stop before the disk is full: the index must go on.
         if on_disk and shutil.disk_usage(self._folder).free < DISK_FREE_MIN + len(chunk):
             raise DiskFull

@@ -12,9 +12,11 @@ from mox.base.limits import (
     HEADER_PARSE,
     MESSAGE_IN_MEMORY,
     RECEIVED_IN_MEMORY,
+    RECEIVED_MORE,
+    RECEIVED_ROOM,
 )
 from mox.inbound.deliver import remove
-from mox.inbound.receive import BATCH, Received, Receiver, without_own_results
+from mox.inbound.receive import BATCH, Received, Receiver, Room, without_own_results
 from mox.store.blobs.base import SpoolFile
 from mox.store.content import Spool
 from mox.store.errors import DiskFull
@@ -246,17 +248,53 @@ def test_one_pass_over_hostile_headers() -> None:
     assert without_own_results(header, "mail.example.org") == header
 
 
-async def test_while_it_arrives_little_of_a_message_is_in_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("room", "most"), [(0, RECEIVED_IN_MEMORY), (RECEIVED_ROOM, RECEIVED_MORE)]
+)
+async def test_while_it_arrives_little_of_a_message_is_in_memory(
+    tmp_path: Path, room: int, most: int
+) -> None:
     raw = b"Subject: x\r\n\r\n" + b"0123456789abcd\r\n" * 20_000
-    receiver = Receiver(tmp_path, 1 << 30)
+    receiver = Receiver(tmp_path, 1 << 30, room=Room(room))
+    reached = 0
     for start in range(0, len(raw), 10_000):
         await receiver.write(raw[start : start + 10_000])
         seen = min(start + 10_000, len(raw))
         on_disk = sum(path.stat().st_size for path in tmp_path.iterdir())
-        assert seen - on_disk <= RECEIVED_IN_MEMORY + BATCH
+        reached = max(reached, seen - on_disk)
+    assert most - BATCH <= reached <= most + BATCH
     received = await receiver.finish()
     assert received.content == raw  # whoever works on it has it in memory
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_room_is_shared_and_given_back(tmp_path: Path) -> None:
+    room = Room(2 * (RECEIVED_MORE - RECEIVED_IN_MEMORY))
+
+    async def begun(size: int) -> Receiver:
+        receiver = Receiver(tmp_path, 1 << 30, room=room)
+        await receiver.write(b"x" * size)
+        return receiver
+
+    def files() -> int:
+        return len(list(tmp_path.iterdir()))
+
+    first, second = await begun(100_000), await begun(100_000)
+    assert files() == 0
+    third = await begun(100_000)
+    assert files() == 1
+    await third.discard()
+    await first.finish()
+    fourth = await begun(100_000)
+    assert files() == 0
+    await fourth.write(b"x" * RECEIVED_MORE)  # what goes to disk needs no room
+    assert files() == 1
+    fifth = await begun(100_000)
+    assert files() == 1
+    for left in (second, fourth, fifth):
+        await left.discard()
+    assert files() == 0
+    assert [room.enter(), room.enter(), room.enter()] == [True, True, False]
 
 
 async def test_a_file_that_cannot_be_read_back_is_not_left_behind(
