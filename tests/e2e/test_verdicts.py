@@ -63,13 +63,15 @@ def verdict(serve: Serve, number: int) -> dict[str, Any]:
 
 
 def test_marks_of_the_user_decide_about_the_next_message(serve: Serve) -> None:
+    with serve.login("alice@example.org") as imap:
+        before = imap.select("INBOX").exists
     for number in range(3):
         send(serve, number)
         assert verdict(serve, number)["reason"] == "no-bad-signals"
     with serve.login("alice@example.org") as imap:
         count = imap.select("INBOX").exists
-        assert count == 3
-        imap.ok(b"STORE 1:* +FLAGS ($Junk)")
+        assert count == before + 3
+        imap.ok(b"STORE %d:* +FLAGS ($Junk)" % (before + 1))
     # Learning follows the flags at once, but beside them.
     refused = 0
     deadline = time.monotonic() + 60

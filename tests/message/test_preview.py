@@ -144,4 +144,4 @@ def test_hostile_text_takes_linear_time(unit: str) -> None:
     for kind in ("html", "plain"):
         found = of(f"Content-Type: text/{kind}", "", unit * (1_500_000 // len(unit)))
         assert len(found) <= 256
-    assert time.process_time() - start < 1.5
+    assert time.process_time() - start < 15  # far from any time that grows with the square
