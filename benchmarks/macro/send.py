@@ -3,7 +3,9 @@
     python -m benchmarks.macro.send [--count 2000] [--rounds 3] [--save NAME]
 
 Ours signs each message with DKIM (RSA 2048) and sends it to Debian's smtp-sink; Debian's Postfix beside us
-takes the same load and sends to the same sink, unsigned.  Rounds are interleaved.
+takes the same load and sends to the same sink, unsigned.  Clients submit over TLS to both.  A second server
+of ours does the same while mail for a destination that accepts connections and then hangs waits in its
+queue.  Rounds are interleaved.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import argparse
 import contextlib
 import random
 import re
+import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -37,6 +41,7 @@ from benchmarks.macro.deliver import print_table
 from benchmarks.macro.report import Line, Report, commit, describe_machine, save
 
 CONNECTIONS = 10
+HANGING = 50  # messages for the destination that hangs
 SIZES = (4 * 1024, 100 * 1024)
 _COUNT = re.compile(rb"mesg=(\d+)")
 
@@ -71,6 +76,21 @@ class Sink:
         return int(found[-1]) if found else 0
 
 
+class Hanging:
+    """A destination that accepts connections and never says a word."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._socket = stack.enter_context(socket.create_server((HOST, 0), backlog=100))
+        self.port: int = self._socket.getsockname()[1]
+        self._held: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                self._held.append(self._socket.accept()[0])
+
+
 class Sender(NamedTuple):
     """A server under test."""
 
@@ -81,7 +101,30 @@ class Sender(NamedTuple):
 
 def ours(stack: contextlib.ExitStack, folder: Path, sink: Sink) -> Sender:
     """mox serve, which signs."""
-    server = Serve(folder / "serve")
+    server = _serve(stack, folder, "serve", sink.port, sink.port)
+    return Sender("mox", lambda: server.submit_as("alice@example.org"), b"alice@example.org")
+
+
+def ours_beside(stack: contextlib.ExitStack, folder: Path, sink: Sink) -> Sender:
+    """The same, with mail for a destination that hangs."""
+    server = _serve(stack, folder, "hanging", sink.port, Hanging(stack).port)
+    stack.callback(server.kill)  # a stop waits for deliveries
+    message = b"From: alice@example.org\r\nSubject: waits\r\n\r\n" + b"x\r\n" * 1000
+    with server.submit_as("alice@example.org") as client:
+        for number in range(HANGING):
+            to = b"user%d@hanging.example" % number
+            client.deliver(b"alice@example.org", [to], message)
+    return Sender(
+        "mox beside a destination that hangs",
+        lambda: server.submit_as("alice@example.org"),
+        b"alice@example.org",
+    )
+
+
+def _serve(
+    stack: contextlib.ExitStack, folder: Path, name: str, sink_port: int, hanging_port: int
+) -> Serve:
+    server = Serve(folder / name)
     key = generate_private_key(65537, 2048)
     (server.config / "dkim.pem").write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -90,7 +133,10 @@ def ours(stack: contextlib.ExitStack, folder: Path, sink: Sink) -> Sender:
     static = server.config / "mox.toml"
     static.write_text(
         static.read_text()
-        + f'[transports.sink.smtp]\nhost = "{HOST}"\nport = {sink.port}\nno_starttls = true\n'
+        + "".join(
+            f'[transports.{name}.smtp]\nhost = "{HOST}"\nport = {port}\nno_starttls = true\n'
+            for name, port in (("sink", sink_port), ("hanging", hanging_port))
+        )
     )
     text = server.domains.read_text()
     text = text.replace(
@@ -105,14 +151,18 @@ def ours(stack: contextlib.ExitStack, folder: Path, sink: Sink) -> Sender:
         "max_outgoing_messages_per_day = 1000000000\n"
         "max_first_time_recipients_per_day = 1000000000\n",
     )
-    server.domains.write_text(text + '[[routes]]\ntransport = "sink"\n')
+    server.domains.write_text(
+        text
+        + '[[routes]]\nto_domain = ["hanging.example"]\ntransport = "hanging"\n'
+        + '[[routes]]\ntransport = "sink"\n'
+    )
     server.start()
     stack.callback(server.end)
     server.set_passwords("alice")
-    return Sender("mox", lambda: server.submit_as("alice@example.org"), b"alice@example.org")
+    return server
 
 
-def theirs(stack: contextlib.ExitStack, sink: Sink) -> Sender:
+def theirs(stack: contextlib.ExitStack, _folder: Path, sink: Sink) -> Sender:
     """Postfix."""
     postfix = stack.enter_context(
         Postfix(
@@ -129,8 +179,12 @@ def theirs(stack: contextlib.ExitStack, sink: Sink) -> Sender:
         )
     )
 
+    context = ssl.create_default_context(cafile=str(postfix.certificate))
+
     def connect() -> SmtpClient:
         client = postfix.smtp()
+        client.ehlo()
+        client.starttls(context)
         client.ehlo()
         return client
 
@@ -170,7 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=2000, help="messages of a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="mox or postfix")
+    parser.add_argument("--only", default="", help="some of mox,hanging,postfix")
     parser.add_argument("--save", default="", help="name of the result; empty: do not save")
     given = parser.parse_args()
     lines: list[Line] = []
@@ -179,11 +233,9 @@ def main() -> None:
         folder.chmod(0o755)
         machine = describe_machine(folder)
         sink = Sink(stack, folder)
-        senders = []
-        if given.only in ("", "mox"):
-            senders.append(ours(stack, folder, sink))
-        if given.only in ("", "postfix"):
-            senders.append(theirs(stack, sink))
+        makers = {"mox": ours, "hanging": ours_beside, "postfix": theirs}
+        wanted = given.only.split(",") if given.only else list(makers)
+        senders = [makers[name](stack, folder, sink) for name in wanted]
         rng = random.Random(1)
         for size in SIZES:
             found: dict[str, list[float]] = {sender.name: [] for sender in senders}
