@@ -54,7 +54,8 @@ async def test_the_fields_before_the_content(make_court: Any) -> None:
         b"\tiprev=pass (with dnssec) policy.iprev=198.51.100.7;\r\n"
         b'\tdkim=none reason="no dkim signatures";\r\n'
         b"\tspf=pass (with dnssec) smtp.mailfrom=friend@sender.example;\r\n"
-        b"\tdmarc=pass (with dnssec) header.from=sender.example\r\n"
+        b"\tdmarc=pass (with dnssec) header.from=sender.example;\r\n"
+        b"\tarc=none\r\n"
         b"Received-SPF: pass (domain sender.example) client-ip=198.51.100.7;\r\n"
         b'\tenvelope-from="friend@sender.example"; helo=mx.sender.example;\r\n'
         b'\tmechanism="a:mx.sender.example"; receiver=mail.example.org;\r\n'
