@@ -338,6 +338,24 @@ def test_ours_to_ours(world: World) -> None:
     assert "ACCEPTED" in out.splitlines()[0]
 
 
+@pytest.mark.rfc("4865 §4")
+def test_what_was_held_for_one_of_us_comes_in_unjudged(world: World) -> None:
+    token, message = new_message("ann@ours.org", "ann@ours.org")
+    with world.ours.submit_as("ann@ours.org") as client:
+        client.command(b"MAIL FROM:<ann@ours.org> HOLDFOR=2", 250)
+        client.command(b"RCPT TO:<ann@ours.org>", 250)
+        client.command(b"DATA", 354)
+        client.send(stuffed(message))
+        client.expect(client.read_reply(), 250)
+    assert all(one["Subject"] != token for one in world.ours.inbox())
+    found = world.ours.wait_for(token)
+    assert results(found) == "mx.ours.org; auth=pass smtp.mailfrom=ann@ours.org"
+    (received,) = found.get_all("Received", [])
+    assert "by mx.ours.org" in received
+    assert found["DKIM-Signature"] is not None
+    wait_until(lambda: json.loads(world.ours.mox("queue list --json")[0]) == [], WAIT_S)
+
+
 @pytest.mark.parametrize("domain", ["theirs.org", "exim.org", PLAIN])
 def test_others_take_ours_and_opendkim_verifies_it(
     world: World, tmp_path: Path, domain: str
