@@ -111,6 +111,7 @@ DKIM_SIGNED_NAMES: Final = 1000  # names in h=; sealing a list message takes und
 DKIM_RSA_BITS_MIN: Final = 1024  # RFC 8301 §3.2: shorter keys say nothing
 DKIM_RSA_BITS_MAX: Final = 8192  # RFC 8301 §3.2 asks for 4096; work grows with it
 ARC_SETS: Final = 50  # RFC 8617 §4.2.1
+ARC_KEYS: Final = 50  # names of keys asked for; a hand has one for both of its signatures
 TXT_RECORDS: Final = 100  # texts of one name looked at
 DMARC_RECORD: Final = 16 * KIB  # bytes of a record; real ones have under 512
 DMARC_TAGS: Final = 100  # tags of a record

@@ -121,7 +121,7 @@ SMTP_COMMAND_SECONDS: Final = _histogram(
 SMTP_DELIVERIES: Final = _counter(
     "mox_smtpserver_delivery_total",
     "Recipients of incoming messages. result: delivered, reject, unknownuser, accounterror,"
-    " delivererror. reason: the rule that decided.",
+    " delivererror, clientgone. reason: the rule that decided.",
     "result",
     "reason",
 )

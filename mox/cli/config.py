@@ -149,7 +149,7 @@ def address_add(ctx: click.Context, address: str, account: str) -> None:
 @click.argument("address")
 @click.pass_context
 def address_rm(ctx: click.Context, address: str) -> None:
-    """Take an address away from its account."""
+    """Take an address away from its account; not while a message from it is in the queue."""
     with connect(ctx) as client:
         client.call(commands.ADDRESS_RM, commands.Address(address=address))
     click.echo("address removed")

@@ -61,6 +61,11 @@ def find_exact(config: Config, address: Address) -> Target | AliasTarget | Miss:
     return config.targets.get(key) or config.aliases.get(key) or Miss.ADDRESS_UNKNOWN
 
 
+def find_sender(config: Config, localpart: str, domain: str) -> Target | AliasTarget | Miss:
+    """Whose address somebody sends as; the domain may be disabled for now."""
+    return _find(config, localpart, domain, check_disabled=False)
+
+
 def may_send_as(config: Config, account: str, localpart: str, domain: str) -> bool:
     """Does the address belong to the account?    Submission wants it of MAIL FROM and From.
 
@@ -69,7 +74,7 @@ def may_send_as(config: Config, account: str, localpart: str, domain: str) -> bo
     """
     if config.fallback_account == account:
         return True
-    found = _find(config, localpart, domain, check_disabled=False)
+    found = find_sender(config, localpart, domain)
     if isinstance(found, AliasTarget):
         return found.alias.allow_msg_from and found.has_member(account)
     return isinstance(found, Target) and found.account == account

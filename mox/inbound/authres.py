@@ -2,11 +2,14 @@
 
 from mox.inbound.evidence import Origin
 from mox.inbound.trace import Arrival, written
+from mox.mailauth.arc import verify as arc
 from mox.mailauth.dkim import report
 from mox.mailauth.dmarc import evaluate as dmarc
 from mox.mailauth.spf import Identity, format_received_spf
 from mox.message.authresults import AuthResults, Method, Property, format_field
 from mox.smtp.address import Address
+
+_NO_CHAIN = Method(method="arc", result=arc.Status.NONE.value)
 
 
 def authentication_results(
@@ -19,6 +22,7 @@ def authentication_results(
     methods = [_iprev(origin), *report.methods(origin.dkim.facts), _spf(origin, arrival, mail_from)]
     if origin.dmarc is not None:
         methods.append(dmarc.method(origin.dmarc.facts, override=override))
+    methods.append(_arc(origin))
     return format_field(AuthResults(host=arrival.hostname, methods=tuple(methods)))
 
 
@@ -55,6 +59,14 @@ def _spf(origin: Origin, arrival: Arrival, mail_from: Address) -> Method:
         reason=found.problem,
         properties=(checked,),
     )
+
+
+def _arc(origin: Origin) -> Method:
+    # RFC 8617 §6; §10.2 for smtp.remote-ip: who sent it, for hands after ours
+    result = origin.arc.facts.result
+    if result.status is arc.Status.NONE:
+        return _NO_CHAIN
+    return arc.method(result, remote_ip=str(origin.iprev.facts.ip))
 
 
 def _dnssec(authentic: bool) -> str:

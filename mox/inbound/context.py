@@ -9,6 +9,7 @@ from mox.base.limits import CHECK_DNSBL_S, CHECK_S
 from mox.dns.base import Resolver
 from mox.dns.name import IPAddress
 from mox.inbound.heading import Heading
+from mox.mailauth.arc.verify import Verification as ArcVerification
 from mox.mailauth.dkim.verify import Verification
 from mox.mailauth.dnsbl import HealthBook
 from mox.mailauth.publicsuffix import PublicSuffixes
@@ -39,6 +40,7 @@ class Context:
 
     __slots__ = (
         "asking",
+        "chain",
         "encrypted",
         "extended",
         "heading",
@@ -62,6 +64,7 @@ class Context:
         # DATA
         self.heading: Heading | None = None
         self.verification: Verification | None = None
+        self.chain: ArcVerification | None = None  # None without fields of ARC
 
     @property
     def clock(self) -> Clock:
@@ -79,3 +82,4 @@ class Context:
         self.smtputf8 = False
         self.heading = None
         self.verification = None
+        self.chain = None

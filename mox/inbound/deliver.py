@@ -64,6 +64,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     received: Received
     added_fields: bytes = b""  # Message-Id, Date of a submission
     message_id: str = ""
+    is_traced: bool = False  # how it reached us is in the content: it waited in the queue
 
 
 class _Copy(msgspec.Struct, frozen=True):
@@ -165,9 +166,11 @@ def prefix_for(delivery: Delivery, recipient: Recipient, to: Address | None = No
         trace.delivered_to(arrival, to or recipient.address),
         trace.return_path(arrival, delivery.sender),
     ]
-    if arrival.authenticated:
-        fields.append(trace.submitted_by(arrival, delivery.sender))
-    fields += [trace.received(arrival, single), delivery.added_fields]
+    if not delivery.is_traced:
+        if arrival.authenticated:
+            fields.append(trace.submitted_by(arrival, delivery.sender))
+        fields.append(trace.received(arrival, single))
+    fields.append(delivery.added_fields)
     if delivery.received.lacks_separator:
         fields.append(b"\r\n")
     return b"".join(fields)

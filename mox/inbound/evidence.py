@@ -16,6 +16,7 @@ import msgspec
 
 from mox.dns.name import IPAddress, to_unicode, unmapped
 from mox.inbound import counting
+from mox.inbound.checks import arc
 from mox.inbound.checks.base import Finding, Running
 from mox.inbound.checks.dkim import DKIM, Keys
 from mox.inbound.checks.dmarc import DMARC
@@ -50,6 +51,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     dmarc: Finding[Evaluation] | None  # None where no one author is named
     alignment: FromAlignment  # how far From is proven without asking for a policy
     heading: Heading
+    arc: Finding[arc.Chain]  # told, and no more
     sender: Sender  # the identities it is remembered by
     encrypted: bool
     skipped_signatures: int
@@ -71,7 +73,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence:
     """One connection.    Made by ``Judging.connected``."""
 
-    __slots__ = ("_context", "_dkim", "_dmarc", "_dnsbls", "_ending", "_iprev", "_spf")
+    __slots__ = ("_arc", "_context", "_dkim", "_dmarc", "_dnsbls", "_ending", "_iprev", "_spf")
 
     def __init__(self, asking: Asking, remote_ip: str, *, tls: bool) -> None:
         ip = unmapped(ipaddress.ip_address(remote_ip))
@@ -85,6 +87,7 @@ class Evidence:
         self._spf: Running[SPFResult] | None = None
         self._dkim: Running[Keys] | None = None
         self._dmarc: Running[Found] | None = None
+        self._arc: Running[Keys] | None = None
 
     def said_hello(self, hello: Hello, *, extended: bool) -> None:
         """EHLO or HELO; the transaction is over."""
@@ -125,21 +128,24 @@ class Evidence:
         if not heading.is_complete and not context.verification.fault:
             context.verification.fault = "header section too large"
         self._dkim = Running(DKIM(limits.check_s), context)
+        self._arc = arc.begin(context)
         if heading.author is not None:
             self._dmarc = Running(DMARC(limits.check_s), context)
 
     def body(self, chunk: bytes) -> None:
         """A piece of the body."""
-        verification = self._context.verification
+        verification, chain = self._context.verification, self._context.chain
         if verification is not None and verification.needs_body:
             verification.feed_body(chunk)
+        if chain is not None and chain.needs_body:
+            chain.feed_body(chunk)
 
     def forget(self) -> None:
         """The transaction is over; what is asked for it is asked no more."""
-        for running in (self._spf, self._dkim, self._dmarc):
+        for running in (self._spf, self._dkim, self._dmarc, self._arc):
             if running is not None:
                 self._end(running)
-        self._spf = self._dkim = self._dmarc = None
+        self._spf = self._dkim = self._dmarc = self._arc = None
         self._context.forget_transaction()
 
     def _end(self, running: "Running[object]") -> None:
@@ -223,6 +229,7 @@ class Evidence:
             dmarc=evaluation,
             alignment=alignment,
             heading=heading,
+            arc=await arc.finding(self._arc, context),
             sender=self._sender(heading, found_spf.facts, results, alignment),
             encrypted=context.encrypted,
             skipped_signatures=verification.skipped,

@@ -11,6 +11,7 @@ import msgspec
 from mox._speedups import LEADING_SPACE, NO_COLON, NO_NAME, TOO_LARGE, scan_header
 from mox.base.limits import HEADER_FIELDS, HEADER_PARSE, SMTP_FROM, SMTP_LOCALPART
 from mox.dns.name import BadName, Domain, parse_domain
+from mox.mailauth.arc.chain import MESSAGE_SIGNATURE, RESULTS, SEAL
 from mox.message import address as addresses
 from mox.message import messageid
 from mox.message.address import BadAddress
@@ -18,7 +19,8 @@ from mox.message.header import unfold
 from mox.message.quoting import unquote
 from mox.smtp.address import Address, domain_to_unicode
 
-_WANTED = frozenset((b"from", b"to", b"cc", b"subject", b"message-id"))
+_ARC = (SEAL, MESSAGE_SIGNATURE, RESULTS)
+_WANTED = frozenset((b"from", b"to", b"cc", b"subject", b"message-id", *_ARC))
 _ODD_DOMAINS = 20  # domains in Unicode compared with one recipient
 # RFC 5322 §4.5: space before the colon.  We take it for another field, some mail programs do not.
 _OBSOLETE_FROM = re.compile(rb"^from[ \t]+:", re.IGNORECASE | re.MULTILINE)
@@ -67,6 +69,11 @@ class Heading:
     def is_complete(self) -> bool:
         """It was not cut at HEADER_PARSE."""
         return len(self.block) < HEADER_PARSE or self.block.endswith(b"\r\n\r\n")
+
+    @property
+    def has_arc(self) -> bool:
+        """There are fields of a chain of seals."""
+        return any(name in self._values for name in _ARC)
 
     def _read_author(self) -> None:
         """RFC 5322 §3.6.2, RFC 7489 §6.6.1: nothing is guessed about who it is."""

@@ -75,6 +75,20 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     bouncer: Bouncer | None = None
 
 
+class Client(Protocol):
+    """Who waits for the reply."""
+
+    @property
+    def lost(self) -> bool:
+        """The connection is gone."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Nothing more comes from the client, who may be gone."""
+        ...
+
+
 class Hearing(msgspec.Struct, frozen=True, kw_only=True):
     """What the SMTP session brings along."""
 
@@ -82,6 +96,7 @@ class Hearing(msgspec.Struct, frozen=True, kw_only=True):
     first_time_delay_s: float
     reply_to: Callable[[Exception], Reply]  # to an error of the store
     log: Logger
+    client: Client
     require_tls: bool | None = None
     envid: str = ""
 
@@ -159,7 +174,12 @@ class _Run:
         addressees = self._addressees(origin)
         members = [member for one in addressees for member in one.members]
         await self._by_account(members, lambda account, member: _judge(case, account, member))
-        await self._store(case, addressees)
+        if not await self._store(case, addressees):
+            # Without a reply the message is still the client's (RFC 5321 §4.2.5): it comes again, for
+            # everybody.  So nobody is told of anything now.
+            self.hearing.log.info("delivery.client_gone")
+            metrics.SMTP_DELIVERIES.labels("clientgone", "").inc(len(addressees))
+            return [Outcome(reply=replies.CLIENT_GONE) for _ in addressees]
         outcomes = [self._outcome(one) for one in addressees]
         await self._report(case, addressees)
         return await self._told(case, addressees, outcomes)
@@ -238,8 +258,14 @@ class _Run:
             metrics.unhandled("inbound")
         self.hearing.log.error("delivery.failed", error, to=to, account=account)
 
-    async def _store(self, case: Case, addressees: Sequence[_Addressee]) -> None:
-        """Those who need not wait first; then strangers, after one pause for all of them."""
+    async def _store(self, case: Case, addressees: Sequence[_Addressee]) -> bool:
+        """Those who need not wait first; then strangers, after one pause for all of them.
+
+        False: the client did not wait for it, and what was not stored by then is not.
+        """
+        client = self.hearing.client
+        if client.lost:
+            return False
         now: list[_Member] = []
         later: list[_Member] = []
         for addressee in addressees:
@@ -254,7 +280,12 @@ class _Run:
         await self._by_account(now, work)
         if later:
             await self.hearing.pause(max(one.analysis.delay_s for one in later if one.analysis))
+            # In clear a client that is gone looks like one that only sends nothing more.  Who listens
+            # nevertheless hears that it was not delivered.
+            if client.over:
+                return False
             await self._by_account(later, work)
+        return True
 
     async def _store_one(self, case: Case, account: Account, member: _Member) -> None:
         """Into its mailbox, or into Rejects; and the verdict is kept."""

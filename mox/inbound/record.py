@@ -15,6 +15,7 @@ from mox.inbound.whatif import Change
 from mox.junk.classify import Classification, ScoredWord
 from mox.junk.reputation import Reputation
 from mox.mailauth import dnsbl
+from mox.mailauth.arc.verify import Status
 from mox.smtp.address import Address
 
 
@@ -65,6 +66,7 @@ def verdict_of(
         enhanced=decision.enhanced,
         checks=(
             *_of_origin(origin),
+            *_of_chain(origin),
             *_of_account(material, facts, took_ms),
             *_of_lists(material, facts, took_ms),
         ),
@@ -138,6 +140,21 @@ def _of_signatures(origin: Origin) -> list[Line]:
     if more:
         lines.append(Line(check="dkim", result="more", note=f"{more} more signatures"))
     return lines
+
+
+def _of_chain(origin: Origin) -> list[Line]:
+    chain = origin.arc.facts
+    if chain.result.status is Status.NONE:
+        return []  # most mail; a record is kept of every message
+    return [
+        Line(
+            check="arc",
+            asked=plain(" ".join(chain.sealers)),
+            result=chain.result.status.value,
+            note=plain(chain.result.reason),
+            took_ms=origin.arc.took_ms,
+        )
+    ]
 
 
 def _of_account(material: Material, facts: Facts, took_ms: Mapping[str, int]) -> list[Line]:

@@ -181,6 +181,8 @@ class Control:
         return ctl.Nothing()
 
     async def _on_address_rm(self, wanted: ctl.Address, _: Call) -> ctl.Nothing:
+        if self._queue is not None:
+            await self._queue.refuse_senders(wanted.address)
         await self._files.edit(partial(change.remove_address, address=wanted.address))
         return ctl.Nothing()
 

@@ -17,10 +17,12 @@ from mox.dns.base import Resolver
 from mox.dns.name import IPAddress, parse_domain
 from mox.dns.zones import Zones
 from mox.outbound.carry import Carrier, Equipment, NoPolicies, Policies
+from mox.outbound.local import LocalCarrier
 from mox.outbound.observing import ReportingObserver
 from mox.outbound.pool import Pool
 from mox.outbound.session import Sessions
 from mox.outbound.submit import Submitter
+from mox.queue.carry import Carry
 from mox.queue.database import Database, open_queue
 from mox.queue.schedule import Schedule
 from mox.queue.scheduler import Scheduler
@@ -144,9 +146,12 @@ async def open_outgoing(
         shuffle=random.shuffle,
         only_host=only_host,
     )
+    carrier: Carry = Carrier(equipment)
+    if only_host is None:
+        carrier = LocalCarrier(live, clock, deliverer, returning, shard.spool_folder, carrier)
     scheduler = Scheduler(
         queue,
-        Carrier(equipment),
+        carrier,
         returning,
         parse_domain(static.hostname).ascii,
         schedule=_schedule(static.queue),

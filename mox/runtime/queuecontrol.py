@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from mox.base.errors import Malformed, Refused
 from mox.base.limits import QUEUE_DUMP, QUEUE_PAGE
-from mox.config.live import Live
+from mox.config.live import Live, Target
+from mox.config.lookup import find_exact, find_sender
+from mox.config.names import parse_address as parse_config_address
 from mox.ctl import queuecommands as ctl
 from mox.ctl.commands import Nothing
 from mox.ctl.server import Call, Handlers
@@ -201,6 +203,37 @@ class QueueControl:
         count = await changing.fail(self._database, Filter(account=account))
         await suppressing.forget_account(self._database, account)
         return count
+
+    # ------------------------------------------------------------ addresses
+
+    async def refuse_senders(self, address: str) -> None:
+        """An address is to be removed.    Errors: Refused, while a message from it is in the queue.
+
+        Source  spec/config.md section 11: its sender could no longer be told what became of it.
+        """
+        config = self._live.config
+        named = parse_config_address(address)
+        removed = find_exact(config, named) if named is not None else None
+        if not isinstance(removed, Target):
+            return  # the edit says why not
+        cursor: bytes | None = None
+        while True:
+            found = await page(
+                self._database, Filter(account=removed.account), cursor=cursor, limit=QUEUE_PAGE
+            )
+            for entry in found.entries:
+                sender = entry.sender
+                if (
+                    not sender.is_null
+                    and find_sender(config, sender.localpart, sender.domain) is removed
+                ):
+                    raise Refused(
+                        f"a message from {sender.unicode()} is in the queue; wait until it is gone,"
+                        f" or look at it with: mox queue list --ids {entry.id}"
+                    )
+            cursor = found.cursor
+            if cursor is None:
+                return
 
 
 Read = Callable[[bytes | None, int], Awaitable[tuple[list[object], bytes | None]]]

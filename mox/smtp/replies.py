@@ -95,6 +95,7 @@ LOOP: Final = reply(550, "5.4.6", "loop detected, more than 100 Received fields"
 NO_SEPARATOR: Final = reply(554, "5.6.0", "no header/body separator")
 BAD_FROM: Final = reply(550, "5.6.0", "must have exactly one From header with one address")
 OVER_QUOTA: Final = reply(452, "4.2.2", "mailbox full")
+CLIENT_GONE: Final = reply(451, "4.4.2", "the connection ended before the reply")
 STORAGE_FULL: Final = reply(452, "4.3.1", "out of storage space")
 PROCESSING: Final = reply(451, "4.3.0", "error processing")
 

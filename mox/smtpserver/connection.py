@@ -55,6 +55,11 @@ class Connection:
         return bool(self._input)
 
     @property
+    def lost(self) -> bool:
+        """The connection is gone."""
+        return self._lost
+
+    @property
     def over(self) -> bool:
         """The client sends nothing more."""
         return self._eof or self._lost
@@ -131,10 +136,10 @@ class Connection:
             )
         except (OSError, EOFError) as e:  # ssl.SSLError and time-outs are OSErrors
             self._transport.abort()
-            self.lost()
+            self.was_lost()
             raise TLSFailed(cause=e, reason=failure_reason(e)) from e
         if transport is None:
-            self.lost()
+            self.was_lost()
             raise ConnectionLost
         self._transport = transport
         self.tls = self._tls_state()
@@ -192,8 +197,8 @@ class Connection:
         self._eof = True
         self._wake()
 
-    def lost(self) -> None:
-        """The connection is gone."""
+    def was_lost(self) -> None:
+        """The connection is gone from now on."""
         self._lost = True
         self._stopped.set()
         self.resume()
@@ -247,7 +252,7 @@ class _Reports(asyncio.BaseProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The end."""
         if self._connection is not None:
-            self._connection.lost()
+            self._connection.was_lost()
 
     def pause_writing(self) -> None:
         """The client is behind."""

@@ -75,6 +75,16 @@ class Wire(Protocol):
         ...
 
     @property
+    def lost(self) -> bool:
+        """The connection is gone."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """The client sends nothing more; it may be gone."""
+        ...
+
+    @property
     def has_input(self) -> bool:
         """Bytes were received that ``receive`` has not given yet."""
         ...

@@ -1,8 +1,9 @@
 """Two of our servers and Debian's Postfix exchange mail, among zones that are signed.
 
 ours.org and yours.org are ours; theirs.org is a Postfix whose mail opendkim signs; an Exim and an
-OpenSMTPD take mail.  Names come from Debian's knot through its unbound, which validates.  A spammer
-speaks by swaks from an address of its own.
+OpenSMTPD take mail.  Each finds the others by their MX, and takes mail at port 25 of an address of
+its own, in a network that is ours alone.  Names come from Debian's knot through its unbound, which
+validates.  A spammer speaks by swaks from another address.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from support.dnszones import Spoilt, Zone
 from support.exim import Exim
 from support.mailservers import MailServer
 from support.nameservers import Names
+from support.network import Network
 from support.opensmtpd import OpenSmtpd
 from support.ports import HOST
 from support.postfix import Postfix
@@ -41,8 +43,12 @@ from mox.mailauth.dkim.keyrecord import format_record, record_of
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
-THEIRS = "127.0.0.3"  # Postfix sends from here
+OURS, YOURS = "127.0.0.11", "127.0.0.12"
+SOURCE = HOST  # what the kernel gives both to send from
+THEIRS = "127.0.0.3"
+EXIM, OPENSMTPD = "127.0.0.4", "127.0.0.5"
 SPAMMER = "127.0.0.66"
+SMTP_PORT, DNS_PORT = 25, 53
 PLAIN = "plain.org"  # whose OpenSMTPD speaks no TLS
 WAIT_S = 90.0
 PATIENCE_S = 120  # a slowed-down reply takes a second for each of its bytes
@@ -61,16 +67,17 @@ rejects_mailbox = "Rejects"
 domain = "{domain}"
 [accounts.postmaster.destinations."postmaster@{domain}"]
 """
-ROUTE = """\
-[[routes]]
-to_domain = ["{domain}"]
-transport = "{name}"
-"""
-TRANSPORT = """\
-[transports.{name}.smtp]
-host = "{host}"
-port = {port}
-{tls} = true
+# Where others send to; the other listener is for the users.
+LISTENER = """
+[listeners.mx]
+ips = ["{address}"]
+[listeners.mx.tls]
+[[listeners.mx.tls.key_certs]]
+cert_file = "../tls/cert.pem"
+key_file = "../tls/key.pem"
+[listeners.mx.smtp]
+enabled = true
+first_time_sender_delay = "0s"
 """
 _numbers = itertools.count(1)
 
@@ -86,29 +93,21 @@ def pem(key: RSAPrivateKey) -> bytes:
 class House(Serve):
     """mox serve for one domain with the account ann."""
 
-    def __init__(self, folder: Path, domain: str, key: RSAPrivateKey) -> None:
+    def __init__(self, folder: Path, domain: str, address: str, key: RSAPrivateKey) -> None:
         super().__init__(folder)
         self.domain = domain
+        self.address = address
         self.key = key
         (self.config / "s1.pem").write_bytes(pem(key))
-
-    def connect(self, resolver: str, others: dict[str, tuple[str, int]]) -> None:
-        """Whom to ask for names, and where mail for other domains goes."""
         static = self.config / "mox.toml"
         text = static.read_text()
         before = next(line for line in text.splitlines() if line.startswith("resolvers = "))
-        text = text.replace(before, f'resolvers = ["{resolver}"]')
-        text = text.replace('hostname = "mail.example.org"', f'hostname = "mx.{self.domain}"')
+        text = text.replace(before, f'resolvers = ["{HOST}:{DNS_PORT}"]')
+        text = text.replace('hostname = "mail.example.org"', f'hostname = "mx.{domain}"')
         text = text.replace('account = "alice"', 'account = "postmaster"')
-        domains = ACCOUNT.format(domain=self.domain)
-        for name, (host, port) in others.items():
-            transport = name.replace(".", "-")
-            tls = "no_starttls" if name == PLAIN else "starttls_insecure_skip_verify"
-            text += TRANSPORT.format(name=transport, host=host, port=port, tls=tls)
-            domains += ROUTE.format(domain=name, name=transport)
-        static.write_text(text)
+        static.write_text(text + LISTENER.format(address=address))
         assert DOMAINS in self.domains.read_text()
-        self.domains.write_text(domains)
+        self.domains.write_text(ACCOUNT.format(domain=domain))
 
     def inbox(self, mailbox: str = "INBOX") -> list[EmailMessage]:
         """ann's messages."""
@@ -167,11 +166,12 @@ def new_message(sender: str, to: str, text: str = "Hello") -> tuple[str, bytes]:
 class World:
     """All of it, running."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        """Input   stack: ends what was started, also where something after it cannot be."""
         self.folder = folder
-        self.stack = contextlib.ExitStack()
-        self.ours = House(folder / "ours", "ours.org", new_key())
-        self.yours = House(folder / "yours", "yours.org", new_key())
+        self.stack = stack
+        self.ours = House(folder / "ours", "ours.org", OURS, new_key())
+        self.yours = House(folder / "yours", "yours.org", YOURS, new_key())
         self.their_key = new_key()
         (folder / "theirs.pem").write_bytes(pem(self.their_key))
         key = opendkim.Key("theirs.org", "mail", folder / "theirs.pem")
@@ -180,24 +180,31 @@ class World:
             "theirs.org",
             ["pat"],
             address=THEIRS,
-            routes={house.domain: (HOST, house.port("smtp")) for house in self.houses},
+            port=SMTP_PORT,
+            sends_to=[house.domain for house in self.houses],
+            resolver=HOST,
             settings={"smtpd_milters": self.signer.milter, "milter_default_action": "tempfail"},
         )
-        self.names = self.stack.enter_context(Names(self._zones()))
-        self.exim = self.stack.enter_context(Exim("exim.org", ["pat"]))
-        self.opensmtpd = self.stack.enter_context(OpenSmtpd(PLAIN, ["pat"]))
+        self.names = self.stack.enter_context(Names(self._zones(), port=DNS_PORT))
+        self.exim = self.stack.enter_context(
+            Exim("exim.org", ["pat"], address=EXIM, port=SMTP_PORT)
+        )
+        self.opensmtpd = self.stack.enter_context(
+            OpenSmtpd(PLAIN, ["pat"], address=OPENSMTPD, port=SMTP_PORT)
+        )
 
     @property
     def houses(self) -> tuple[House, House]:
         return self.ours, self.yours
 
     def _zones(self) -> list[Zone]:
-        def zone(domain: str, address: str, selector: str, key: RSAPrivateKey) -> Zone:
+        def zone(domain: str, address: str, source: str, selector: str, key: RSAPrivateKey) -> Zone:
             return Zone(
                 domain,
                 {
-                    domain: {"MX": [f"10 mx.{domain}"], "TXT": [f"v=spf1 ip4:{address} -all"]},
+                    domain: {"MX": [f"10 mx.{domain}"], "TXT": [f"v=spf1 ip4:{source} -all"]},
                     f"mx.{domain}": {"A": [address]},
+                    f"out.{domain}": {"A": [source]},
                     f"_dmarc.{domain}": {"TXT": ["v=DMARC1; p=reject"]},
                     f"{selector}._domainkey.{domain}": {
                         "TXT": [format_record(record_of(key.public_key()))]
@@ -205,10 +212,16 @@ class World:
                 },
             )
 
+        def takes_mail(domain: str, address: str) -> Zone:
+            host = f"mx.{domain}"
+            return Zone(domain, {domain: {"MX": [f"10 {host}"]}, host: {"A": [address]}})
+
         spam = "spam.net"
         return [
-            *(zone(house.domain, HOST, "s1", house.key) for house in self.houses),
-            zone("theirs.org", THEIRS, "mail", self.their_key),
+            *(zone(house.domain, house.address, SOURCE, "s1", house.key) for house in self.houses),
+            zone("theirs.org", THEIRS, THEIRS, "mail", self.their_key),
+            takes_mail("exim.org", EXIM),
+            takes_mail(PLAIN, OPENSMTPD),
             Zone(
                 spam,
                 {
@@ -228,7 +241,7 @@ class World:
             Zone(
                 "127.in-addr.arpa",
                 {
-                    HOST: {"PTR": ["mx.ours.org", "mx.yours.org"]},
+                    SOURCE: {"PTR": ["out.ours.org", "out.yours.org"]},
                     THEIRS: {"PTR": ["mx.theirs.org"]},
                     SPAMMER: {"PTR": ["mx.spam.net"]},
                 },
@@ -236,13 +249,8 @@ class World:
         ]
 
     def start(self) -> None:
-        resolver = f"{HOST}:{self.names.unbound.port}"
-        places = {house.domain: (HOST, house.port("smtp")) for house in self.houses}
-        for server in (self.theirs, self.exim, self.opensmtpd):
-            places[server.domain] = (server.address, server.port)
         self.stack.enter_context(self.theirs)
         for house in self.houses:
-            house.connect(resolver, {n: p for n, p in places.items() if n != house.domain})
             self.stack.enter_context(house)
             house.set_passwords("ann")
 
@@ -260,7 +268,7 @@ class World:
         file.write_bytes(message)
         done = subprocess.run(
             [
-                *(program("swaks"), "--server", f"{HOST}:{house.port('smtp')}"),
+                *(program("swaks"), "--server", f"{house.address}:{SMTP_PORT}"),
                 *("--local-interface", SPAMMER, "--ehlo", helo, "--timeout", str(PATIENCE_S)),
                 *("--from", sender, "--to", f"ann@{house.domain}", "--data", f"@{file}"),
             ],
@@ -273,19 +281,32 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def network() -> Iterator[Network]:
+    with Network() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def running(network: Network) -> Iterator[World]:
     # Not pytest's own folder: the workers are another user, who may not enter that.
     folder = Path(tempfile.mkdtemp(prefix="mox-exchange-"))
     folder.chmod(0o755)
-    found = World(folder)
-    with found.stack:
-        found.start()
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder)
+        with network.inside():
+            found = World(folder, stack)
+            found.start()
         yield found
         logs = [house.log.read_text() for house in found.houses]
-    shutil.rmtree(folder)
     for log in logs:
         assert "unhandled" not in log
         assert "Traceback" not in log
+
+
+@pytest.fixture
+def world(network: Network, running: World) -> Iterator[World]:
+    with network.inside():
+        yield running
 
 
 def results(message: EmailMessage) -> str:
@@ -315,6 +336,24 @@ def test_ours_to_ours(world: World) -> None:
     assert (verdict["accepted"], verdict["account"]) == (True, "ann")
     out, _ = world.yours.mox(f"verdict {message_id(token)}")
     assert "ACCEPTED" in out.splitlines()[0]
+
+
+@pytest.mark.rfc("4865 §4")
+def test_what_was_held_for_one_of_us_comes_in_unjudged(world: World) -> None:
+    token, message = new_message("ann@ours.org", "ann@ours.org")
+    with world.ours.submit_as("ann@ours.org") as client:
+        client.command(b"MAIL FROM:<ann@ours.org> HOLDFOR=2", 250)
+        client.command(b"RCPT TO:<ann@ours.org>", 250)
+        client.command(b"DATA", 354)
+        client.send(stuffed(message))
+        client.expect(client.read_reply(), 250)
+    assert all(one["Subject"] != token for one in world.ours.inbox())
+    found = world.ours.wait_for(token)
+    assert results(found) == "mx.ours.org; auth=pass smtp.mailfrom=ann@ours.org"
+    (received,) = found.get_all("Received", [])
+    assert "by mx.ours.org" in received
+    assert found["DKIM-Signature"] is not None
+    wait_until(lambda: json.loads(world.ours.mox("queue list --json")[0]) == [], WAIT_S)
 
 
 @pytest.mark.parametrize("domain", ["theirs.org", "exim.org", PLAIN])
@@ -381,7 +420,7 @@ def slowly_sent(house: House, sender: str, message: bytes) -> tuple[str, int]:
     A refusal comes one byte after the other; nobody waits for all of it.
     """
     client = socket.create_connection(
-        (HOST, house.port("smtp")), timeout=PATIENCE_S, source_address=(SPAMMER, 0)
+        (house.address, SMTP_PORT), timeout=PATIENCE_S, source_address=(SPAMMER, 0)
     )
     with client, client.makefile("rb") as replies:
         replies.readline()

@@ -54,7 +54,8 @@ async def test_the_fields_before_the_content(make_court: Any) -> None:
         b"\tiprev=pass (with dnssec) policy.iprev=198.51.100.7;\r\n"
         b'\tdkim=none reason="no dkim signatures";\r\n'
         b"\tspf=pass (with dnssec) smtp.mailfrom=friend@sender.example;\r\n"
-        b"\tdmarc=pass (with dnssec) header.from=sender.example\r\n"
+        b"\tdmarc=pass (with dnssec) header.from=sender.example;\r\n"
+        b"\tarc=none\r\n"
         b"Received-SPF: pass (domain sender.example) client-ip=198.51.100.7;\r\n"
         b'\tenvelope-from="friend@sender.example"; helo=mx.sender.example;\r\n'
         b'\tmechanism="a:mx.sender.example"; receiver=mail.example.org;\r\n'
@@ -331,6 +332,43 @@ async def test_strangers_wait_once_for_the_whole_message(make_court: Any) -> Non
     assert waiting == [[0, 1]], "who knows the sender need not wait"
     assert len(await court.messages()) == 2
     assert (await court.verdict()).delayed_s == 15
+
+
+@pytest.mark.rfc("5321 §4.2.5")
+async def test_who_does_not_wait_comes_again(make_court: Any) -> None:
+    """Nobody gets it twice, and nobody is told of a message that is still to come."""
+    bounces = Bounces()
+    court = make_court(delay_s=15, bouncer=bounces)
+    court.memory.mark("you", FRIEND, court.clock.now_ms(), junk=False)
+    real = court._pause
+
+    async def pause(seconds: float) -> None:
+        await real(seconds)
+        court.client.over = True
+
+    court._pause = pause
+    outcomes = await court.send(message(), "me@example.org", "you@example.org")
+    # Also of the one who had it before the pause: the client heard of nothing.
+    assert [(one.reply.code, one.reply.enhanced) for one in outcomes] == [(451, "4.4.2")] * 2
+    assert await court.messages() == []
+    assert bounces.sent == []
+    court._pause, court.client.over = real, False
+    assert (await court.one(message())).reply.code == 250
+    assert len(await court.messages()) == 1
+
+
+async def test_who_is_gone_before_anything_is_stored_comes_again(make_court: Any) -> None:
+    court = make_court()
+    court.client.lost = court.client.over = True
+    assert (await court.one(message())).reply.code == 451
+    assert await court.messages() == []
+
+
+async def test_who_only_sends_nothing_more_may_still_listen(make_court: Any) -> None:
+    court = make_court()
+    court.client.over = True
+    assert (await court.one(message())).reply.code == 250
+    assert len(await court.messages()) == 1
 
 
 async def test_an_account_may_do_without_the_pause(make_court: Any) -> None:

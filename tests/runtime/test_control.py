@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from support.queueing import submission
 
 from mox.base.clock import FrozenClock
 from mox.base.errors import Refused
@@ -21,10 +22,15 @@ from mox.ctl.protocol import Command
 from mox.ctl.server import ControlServer
 from mox.imapserver.derive import derive
 from mox.junk.parameters import Parameters
+from mox.queue import changing
+from mox.queue.adding import add
+from mox.queue.listing import EVERY
 from mox.runtime.accounts import Accounts
 from mox.runtime.configfiles import ConfigFiles
 from mox.runtime.control import Control
+from mox.runtime.outgoing import OutgoingMail, open_outgoing
 from mox.runtime.signingkeys import SigningKeys
+from mox.smtp.address import Address, parse_address
 from mox.store.content import NewMessage
 from mox.store.messages import append
 from mox.store.shard import memory_shard
@@ -65,10 +71,20 @@ class Place:
         self.files = ConfigFiles(self.config / "mox.toml")
         self.shard = memory_shard(folder, derive, clock=FrozenClock(NOW_MS))
         self.accounts = Accounts(self.shard, self.files.live)
+        self.server = self.made_server()
+
+    def made_server(self, outgoing: OutgoingMail | None = None) -> ControlServer:
+        """Where commands are asked."""
         self.control = Control(
-            self.files, self.shard, self.accounts, lambda: None, self.end, supervised=False
+            self.files,
+            self.shard,
+            self.accounts,
+            lambda: None,
+            self.end,
+            supervised=False,
+            outgoing=outgoing,
         )
-        self.server = ControlServer(folder, self.control.handlers())
+        return ControlServer(self.folder, self.control.handlers())
 
     async def end(self, _: str) -> None:
         """Nobody has a session here."""
@@ -222,6 +238,48 @@ async def test_aliases(place: Place) -> None:
     assert aliases == {
         "team": {"addresses": ["you@example.org"], "post_public": False, "allow_msg_from": True}
     }
+
+
+@pytest.fixture
+async def outgoing(place: Place) -> AsyncIterator[OutgoingMail]:
+    """A queue whose messages stay."""
+    clock = place.shard.clock
+    made = await open_outgoing(
+        place.files, place.shard, place.accounts, place.folder, clock, outside=None
+    )
+    await place.server.stop()
+    place.server = place.made_server(made)
+    await place.server.start()
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "sender", "needed"),
+    [
+        ("you@example.org", "you@example.org", True),
+        ("You@EXAMPLE.org", "you+list@example.org", True),
+        ("you@example.org", "other@example.org", False),  # by the catch-all, which stays
+        ("@example.org", "other@example.org", True),
+        ("@example.org", "you@example.org", False),
+        ("you@example.org", "", False),  # the null sender
+    ],
+)
+async def test_an_address_that_a_queued_message_is_from_stays(
+    place: Place, outgoing: OutgoingMail, address: str, sender: str, needed: bool
+) -> None:
+    await place.ask(ctl.ADDRESS_ADD, ctl.AccountAddress(account="you", address="@example.org"))
+    from_ = parse_address(sender) if sender else Address("", "")
+    [entry] = await add(outgoing.queue, submission(account="you", sender=from_))
+    if needed:
+        with pytest.raises(Refused, match=f"in the queue; .* mox queue list --ids {entry.id}$"):
+            await place.ask(ctl.ADDRESS_RM, ctl.Address(address=address))
+        await changing.drop(outgoing.queue, EVERY)
+    await place.ask(ctl.ADDRESS_RM, ctl.Address(address=address))
+    left = place.written()["accounts"]["you"]["destinations"]
+    assert list(left) == [
+        one for one in ("you@example.org", "@example.org") if one != address.lower()
+    ]
 
 
 async def test_junk_filters_are_trained_anew_and_asked(place: Place) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.judging import STATIC, message
+from support.judging import STATIC, Caller, message
 from support.localnames import local_names
 
 from mox.base.clock import SystemClock
@@ -121,7 +121,11 @@ class Place:
                 received=await receiver.finish(),
             )  # fmt: skip
             hearing = Hearing(
-                pause=asyncio.sleep, first_time_delay_s=0, reply_to=reply_to, log=get_logger("test")
+                pause=asyncio.sleep,
+                first_time_delay_s=0,
+                reply_to=reply_to,
+                log=get_logger("test"),
+                client=Caller(),
             )
             return await evidence.deliver(delivery, hearing)
         finally:

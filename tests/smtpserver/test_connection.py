@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from support.smtpsession import House
+from support.smtpsession import FakeEvidence, FakeJudging, House
 
 from mox.base import metrics
 from mox.base.clock import SystemClock
+from mox.inbound.deliver import Delivery
+from mox.inbound.judged import Hearing, Outcome
 from mox.runtime.certificate import make_self_signed
 from mox.runtime.tls import CertificateFiles, ServerTLS
 from mox.sasl.client import ScramClient
@@ -305,6 +307,59 @@ def test_a_client_that_has_said_all_gets_all_replies(run: Loop, house: House) ->
         peer.writer.write_eof()
         assert (await peer.reader.read()).count(b"\r\n") == 3
         await peer.close()
+        await listening.stop()
+
+    run(main)
+
+
+class Patient(FakeEvidence):
+    """Judges until the client is gone."""
+
+    lost: bool | None = None
+
+    async def deliver(self, delivery: Delivery, hearing: Hearing) -> list[Outcome]:
+        self.told.append("waits")
+        while not hearing.client.over:
+            await asyncio.sleep(0.01)
+        self.lost = hearing.client.lost
+        return await super().deliver(delivery, hearing)
+
+
+class PatientJudging(FakeJudging):
+    evidence: Patient
+
+    def connected(self, remote_ip: str, *, tls: bool) -> FakeEvidence:
+        self.evidence = Patient(passes=True, notifies=False)
+        return self.evidence
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "tls"])
+def test_a_client_that_leaves_while_it_should_wait_is_noticed(
+    run: Loop, house: House, tls: ServerTLS, client_tls: ssl.SSLContext, how: str
+) -> None:
+    judging = PatientJudging()
+
+    async def main() -> None:
+        listening = Listening(house, judging=judging)
+        secure = how == "tls"
+        await listening.start(tls.context if secure else None)
+        peer = await listening.connect(client_tls if secure else None)
+        await peer.say(b"EHLO client.example", b"250-")
+        await peer.say(b"MAIL FROM:<friend@remote.example>", b"250 ")
+        await peer.say(b"RCPT TO:<mox@example.org>", b"250 ")
+        await peer.say(b"DATA", b"354 ")
+        peer.writer.write(b"Subject: x\r\n\r\nhi\r\n.\r\n")
+        while "waits" not in judging.evidence.told:
+            await asyncio.sleep(0.01)
+        if how == "reset":
+            sock = peer.writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.writer.transport.abort()
+        await peer.close()
+        while judging.evidence.lost is None:
+            await asyncio.sleep(0.01)
+        if how == "reset":
+            assert judging.evidence.lost
         await listening.stop()
 
     run(main)

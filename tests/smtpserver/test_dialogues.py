@@ -70,7 +70,7 @@ PREPARED: dict[str, Callable[[House], None]] = {
 # that need a computer, to octets that a dialogue cannot have.
 ELSEWHERE = {
     "SHUTTING_DOWN", "TOO_MANY_CONNECTIONS", "TIMED_OUT", "NOT_ADMITTED", "AUTH_BINDING", "AUTH_ENCODING",
-    "SMUGGLING",
+    "SMUGGLING", "CLIENT_GONE",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.judging import GOOD_ZONES, IP, Court, message
-from support.smtpsession import TLS13, BoundTLS, Client, House
+from support.smtpsession import TLS13, BoundTLS, Client, House, MemoryWire
 
 from mox.base import metrics
 from mox.base.clock import FrozenClock
@@ -170,11 +170,11 @@ class StuckClock(FrozenClock):
         await asyncio.Event().wait()
 
 
-async def test_a_server_that_stops_lets_nobody_wait(port25: Port25) -> None:
+async def in_the_pause(port25: Port25) -> Client:
+    """A stranger whose message waits to be let in."""
     clock = StuckClock(port25.court.clock.now_ms())
     delays = msgspec.structs.replace(NO_DELAYS, first_time_sender_s=15.0)
-    client = await port25.connect(delays=delays)
-    client_clock = await port25.house.connect(
+    client = await port25.house.connect(
         ip=IP,
         wire_tls=TLS13,
         judging=port25.court.judging,
@@ -183,18 +183,56 @@ async def test_a_server_that_stops_lets_nobody_wait(port25: Port25) -> None:
         spool_folder=port25.court.folder,
         delays=delays,
     )
-    await client_clock.say("EHLO mx.sender.example", 250)
-    await client_clock.mail("me@example.org", sender="friend@sender.example")
-    await client_clock.say("DATA", 354)
-    await client_clock.send(message() + b".\r\n")
+    await client.say("EHLO mx.sender.example", 250)
+    await client.mail("me@example.org", sender="friend@sender.example")
+    await client.say("DATA", 354)
+    await client.send(message() + b".\r\n")
     async with asyncio.timeout(30):
         while not clock.slept:
             await asyncio.sleep(0.01)
-    client_clock.wire.stop()
-    reply = await client_clock.reply()
+    return client
+
+
+async def test_a_server_that_stops_lets_nobody_wait(port25: Port25) -> None:
+    other = await port25.connect()
+    client = await in_the_pause(port25)
+    client.wire.stop()
+    reply = await client.reply()
     assert reply.code == 250
     assert len(await port25.court.messages()) == 1
-    await client.say("NOOP", 250, "2.0.0")
+    await other.say("NOOP", 250, "2.0.0")
+
+
+@pytest.mark.rfc("5321 §4.2.5")
+async def test_a_client_that_leaves_in_the_pause_has_delivered_nothing(port25: Port25) -> None:
+    client = await in_the_pause(port25)
+    client.wire.vanish()
+    async with asyncio.timeout(30):
+        await client.task
+    assert await port25.court.messages() == []
+
+
+async def test_a_client_that_leaves_and_listens_is_told(port25: Port25) -> None:
+    wires: list[MemoryWire] = []
+
+    class LeavingClock(FrozenClock):
+        async def sleep(self, seconds: float) -> None:
+            wires[0].hang_up()
+
+    client = await port25.house.connect(
+        ip=IP,
+        wire_tls=TLS13,
+        judging=port25.court.judging,
+        clock=LeavingClock(port25.court.clock.now_ms()),
+        directory=ConfigDirectory(port25.court.live),
+        spool_folder=port25.court.folder,
+        delays=msgspec.structs.replace(NO_DELAYS, first_time_sender_s=15.0),
+    )
+    wires.append(client.wire)
+    await client.say("EHLO mx.sender.example", 250)
+    reply = await port25.send(client, 451, "4.4.2")
+    assert reply.text == "the connection ended before the reply (id1)"
+    assert await port25.court.messages() == []
 
 
 @pytest.mark.parametrize(

@@ -61,10 +61,13 @@ class Exim(MailServer):
         address: str = "127.0.0.1",
         hostname: str = "",
         certificate: tuple[Path, Path] | None = None,
+        port: int = 0,
     ) -> None:
         self.executable = unpacked("exim4")
         require_isolation()
-        super().__init__(domain, users, address=address, hostname=hostname, certificate=certificate)
+        super().__init__(
+            domain, users, address=address, hostname=hostname, certificate=certificate, port=port
+        )
         self.config = self.folder / "exim.conf"
         for name in ("spool", "log", "layers"):
             (self.folder / name).mkdir()

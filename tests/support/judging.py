@@ -94,6 +94,14 @@ GOOD_ZONES: dict[str, Any] = {
 """sender.example: a reverse name and SPF that passes; no DMARC."""
 
 
+class Caller:
+    """A client that waits, until a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.lost = False
+        self.over = False
+
+
 class MemoryKnowledge:
     """``Knowledge`` from what a test says; rates are the store's own."""
 
@@ -210,6 +218,7 @@ class Court:
         self.memory = MemoryKnowledge()
         self.chance = 0.5
         self.delay_s = delay_s
+        self.client = Caller()
         self.pauses: list[float] = []
         self.desk = Desk(
             accounts=self.accounts,
@@ -294,6 +303,7 @@ class Court:
                 first_time_delay_s=self.delay_s,
                 reply_to=reply_to,
                 log=get_logger("test"),
+                client=self.client,
             )
             return await evidence.deliver(delivery, hearing)
         finally:

@@ -26,14 +26,18 @@ class MailServer(Daemon):
         address: str = "127.0.0.1",
         hostname: str = "",
         certificate: tuple[Path, Path] | None = None,
+        port: int = 0,
     ) -> None:
-        """Input   certificate: files of chain and key; None: a self-signed one for localhost."""
+        """Input   certificate: files of chain and key; None: a self-signed one for localhost.
+
+        port: 0: any that is free.
+        """
         super().__init__()
         self.domain = domain
         self.users = users
         self.hostname = hostname or f"mx.{domain}"
         self.address = address
-        self.port = free_port()
+        self.port = port or free_port()
         self.certificate, self.key = self.folder / "cert.pem", self.folder / "key.pem"
         if certificate is None:
             make_certificate(self.certificate, self.key)

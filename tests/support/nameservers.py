@@ -139,10 +139,12 @@ class Unbound(Daemon):
 
     name = "unbound"
 
-    def __init__(self, port: int, zones: Sequence[Zone], elsewhere: Mapping[str, int]) -> None:
+    def __init__(
+        self, port: int, zones: Sequence[Zone], elsewhere: Mapping[str, int], own_port: int = 0
+    ) -> None:
         self.executable = program("unbound")
         super().__init__()
-        self.port = free_udp_port()
+        self.port = own_port or free_udp_port()
         config = UNBOUND_CONFIG.format(
             host=HOST, port=self.port, folder=self.folder, anchor=trust_anchor()
         )
@@ -169,10 +171,17 @@ class Unbound(Daemon):
 class Names:
     """Both, one asking the other."""
 
-    def __init__(self, zones: Sequence[Zone], elsewhere: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        zones: Sequence[Zone],
+        elsewhere: Mapping[str, int] | None = None,
+        *,
+        port: int = 0,
+    ) -> None:
+        """Input   elsewhere: as for Unbound.  port: of the resolver; 0: any that is free."""
         self.knot = Knot(zones)
         try:
-            self.unbound = Unbound(self.knot.port, zones, elsewhere or {})
+            self.unbound = Unbound(self.knot.port, zones, elsewhere or {}, port)
         except BaseException:
             self.knot.end()
             raise

@@ -34,10 +34,11 @@ class OpenSmtpd(MailServer):
         address: str = "127.0.0.1",
         hostname: str = "",
         starttls: bool = False,
+        port: int = 0,
     ) -> None:
         self.executable = unpacked("smtpd")
         require_isolation()
-        super().__init__(domain, users, address=address, hostname=hostname)
+        super().__init__(domain, users, address=address, hostname=hostname, port=port)
         self.config = self.folder / "smtpd.conf"
         (self.folder / "layers").mkdir()
         self.config.write_text(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from support.counterparts import program
 from support.daemon import require_root
+from support.isolated import isolated, require_isolation
 from support.mailservers import MailServer
 
 OWNER = "postfix"  # Debian's user for it
@@ -39,12 +40,12 @@ smtpd_tls_key_file = {folder}/key.pem
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_client_connection_count_limit = 0
 smtpd_recipient_limit = 5000
-smtp_dns_support_level = disabled
+smtp_dns_support_level = {dns}
 smtp_bind_address = {address}
 smtp_tls_security_level = may
 smtp_helo_name = {hostname}
 transport_maps = regexp:{folder}/config/transports
-relay_domains = regexp:{folder}/config/transports
+relay_domains = regexp:{folder}/config/transports regexp:{folder}/config/sends_to
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
 queue_run_delay = 1s
@@ -91,14 +92,22 @@ class Postfix(MailServer):
         hostname: str = "",
         certificate: tuple[Path, Path] | None = None,
         routes: Mapping[str, tuple[str, int]] | None = None,
+        sends_to: Sequence[str] = (),
+        resolver: str = "",
         settings: Mapping[str, str] | None = None,
+        port: int = 0,
     ) -> None:
         """Input   address: also where it connects from.  routes: domain → address and port.
+        sends_to: domains whose MX it asks ``resolver`` for, an address, at port 53.
         settings: further lines of main.cf.
         """
         self.executable = program("postfix")
         require_root("Postfix")
-        super().__init__(domain, users, address=address, hostname=hostname, certificate=certificate)
+        if resolver:
+            require_isolation()
+        super().__init__(
+            domain, users, address=address, hostname=hostname, certificate=certificate, port=port
+        )
         config = self.folder / "config"
         for folder in (config, self.folder / "queue", self.folder / "data"):
             folder.mkdir()
@@ -111,17 +120,22 @@ class Postfix(MailServer):
             address=address,
             uid=owner.st_uid,
             gid=owner.st_gid,
+            dns="dnssec" if resolver else "disabled",
         )
         main += "".join(f"{name} = {value}\n" for name, value in (settings or {}).items())
         (config / "main.cf").write_text(main)
         (config / "master.cf").write_text(MASTER.format(address=address, port=self.port))
         (config / "boxes").write_text("".join(f"{u}@{domain} {u}/\n" for u in users))
+        self.resolv = self.folder / "resolv.conf" if resolver else None
+        if self.resolv is not None:
+            self.resolv.write_text(f"nameserver {resolver}\noptions edns0 trust-ad\n")
+        (config / "sends_to").write_text("".join(f"{_pattern(one)} OK\n" for one in sends_to))
         self.route(routes or {})
 
     def route(self, routes: Mapping[str, tuple[str, int]]) -> None:
         """Where mail for other domains goes; before it is started."""
         lines = [
-            f"/(^|@){domain.replace('.', '[.]')}$/ smtp:[{address}]:{port}\n"
+            f"{_pattern(domain)} smtp:[{address}]:{port}\n"
             for domain, (address, port) in routes.items()
         ]
         (self.folder / "config" / "transports").write_text("".join(lines))
@@ -136,4 +150,11 @@ class Postfix(MailServer):
 
     def arguments(self) -> list[str]:
         """The command: its master process, which start-fg would leave behind."""
-        return ["/usr/lib/postfix/sbin/master", "-s", "-c", str(self.folder / "config")]
+        command = ["/usr/lib/postfix/sbin/master", "-s", "-c", str(self.folder / "config")]
+        if self.resolv is None:
+            return command
+        return isolated([f"mount --bind {self.resolv} /etc/resolv.conf"], command)
+
+
+def _pattern(domain: str) -> str:
+    return f"/(^|@){domain.replace('.', '[.]')}$/"

@@ -120,6 +120,14 @@ class MemoryWire:
     def has_input(self) -> bool:
         return bool(self._input)
 
+    @property
+    def lost(self) -> bool:
+        return self._eof and self._interrupted.is_set()
+
+    @property
+    def over(self) -> bool:
+        return self._eof
+
     async def receive(self, timeout_s: float, *, idle: bool) -> bytes:
         while not self._input:
             if self._eof:
@@ -136,7 +144,7 @@ class MemoryWire:
         return data
 
     async def send(self, data: bytes) -> None:
-        if self._eof and self._interrupted.is_set():
+        if self.lost:
             raise ConnectionLost
         self.sent.append(data)
         self.output += data

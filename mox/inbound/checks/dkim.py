@@ -4,7 +4,9 @@ What is signed is hashed while it arrives; the results come of both when the mes
 """
 
 import asyncio
+from collections.abc import Sequence
 
+from mox.dns.base import Resolver
 from mox.inbound.checks.base import Stage
 from mox.inbound.context import Context
 from mox.mailauth.dkim.verify import KeyAnswer, Status, look_up_key
@@ -26,15 +28,23 @@ class DKIM:
         """Ask."""
         verification = ctx.verification
         assert verification is not None, "the header section comes first"
-        names = verification.names
-        resolver = ctx.asking.resolver
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(look_up_key(resolver, name)) for name in names]
-        return {name: task.result() for name, task in zip(names, tasks, strict=True)}
+        return await look_up_keys(ctx.asking.resolver, verification.names)
 
     def unavailable(self, ctx: Context, problem: str) -> Keys:
         """Not known now."""
         verification = ctx.verification
         assert verification is not None, "the header section comes first"
-        late = KeyAnswer(status=Status.TEMPERROR, reason=f"key unavailable: {problem}")
-        return dict.fromkeys(verification.names, late)
+        return keys_unavailable(verification.names, problem)
+
+
+async def look_up_keys(resolver: Resolver, names: Sequence[str]) -> Keys:
+    """The records of these names, all side by side."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(look_up_key(resolver, name)) for name in names]
+    return {name: task.result() for name, task in zip(names, tasks, strict=True)}
+
+
+def keys_unavailable(names: Sequence[str], problem: str) -> Keys:
+    """The answers that say: not known now."""
+    late = KeyAnswer(status=Status.TEMPERROR, reason=f"key unavailable: {problem}")
+    return dict.fromkeys(names, late)

@@ -78,6 +78,11 @@ class Verification:
         return list(dict.fromkeys(found))
 
     @property
+    def sealers(self) -> tuple[str, ...]:
+        """The domains whose seals it carries, the first hand's first."""
+        return tuple(one.seal.domain for one in self._sets)
+
+    @property
     def needs_body(self) -> bool:
         """Whether there is a chain to judge; if not, the body need not be fed."""
         return bool(self._sets)

@@ -181,6 +181,7 @@ async def _judge(
             first_time_delay_s=session.service.delays.first_time_sender_s,
             reply_to=reply_to,
             log=session.log,
+            client=session.wire,
             require_tls=transaction.require_tls,
             envid=transaction.envid,
         ),
