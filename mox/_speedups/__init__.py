@@ -27,6 +27,7 @@ if os.environ.get("MOX_PURE_PYTHON"):
     from mox._speedups.reference import fetchlines as _fetchlines
     from mox._speedups.reference import headers as _headers
     from mox._speedups.reference import modseq as _modseq
+    from mox._speedups.reference import scores as _scores
     from mox._speedups.reference import search as _search
     from mox._speedups.reference import tokens as _tokens
     from mox._speedups.reference import words as _words
@@ -37,6 +38,7 @@ else:
         from mox._speedups import fetchlines as _fetchlines  # type: ignore[no-redef]
         from mox._speedups import headers as _headers  # type: ignore[no-redef]
         from mox._speedups import modseq as _modseq  # type: ignore[no-redef]
+        from mox._speedups import scores as _scores  # type: ignore[no-redef]
         from mox._speedups import search as _search  # type: ignore[no-redef]
         from mox._speedups import tokens as _tokens  # type: ignore[no-redef]
         from mox._speedups import words as _words  # type: ignore[no-redef]
@@ -96,6 +98,7 @@ Program = _search.Program
 compile_program = _search.compile_program
 evaluate_with = _search.evaluate_with
 run_program = _search.run_program
+strongest = _scores.strongest
 scan_header = _headers.scan_header
 scan_body = _headers.scan_body
 filter_fields = _headers.filter_fields
@@ -161,6 +164,7 @@ __all__ = [
     "slots_in_either",
     "slots_without",
     "split_modseq",
+    "strongest",
     "subtract_ranges",
     "tokenize",
     "without_modseqs",
