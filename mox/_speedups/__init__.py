@@ -31,6 +31,7 @@ if os.environ.get("MOX_PURE_PYTHON"):
     from mox._speedups.reference import search as _search
     from mox._speedups.reference import tokens as _tokens
     from mox._speedups.reference import words as _words
+    from mox._speedups.reference import wordtable as _wordtable
 else:
     try:
         from mox._speedups import bulk as _bulk  # type: ignore[no-redef]
@@ -42,6 +43,7 @@ else:
         from mox._speedups import search as _search  # type: ignore[no-redef]
         from mox._speedups import tokens as _tokens  # type: ignore[no-redef]
         from mox._speedups import words as _words  # type: ignore[no-redef]
+        from mox._speedups import wordtable as _wordtable  # type: ignore[no-redef]
     except ImportError as error:
         raise ImportError("compiled modules missing; run: bash ci/build") from error
 
@@ -85,6 +87,7 @@ WORDS_ONE: Final[int] = _words.ONE
 WORDS_TWO: Final[int] = _words.TWO
 WORDS_THREE: Final[int] = _words.THREE
 add_words = _words.add_words
+WordTable = _wordtable.WordTable
 format_fetch = _fetchlines.format_fetch
 format_items = _fetchlines.format_items
 count_ranges = _modseq.count_ranges
@@ -132,6 +135,7 @@ __all__ = [
     "WORDS_ONE",
     "WORDS_THREE",
     "WORDS_TWO",
+    "WordTable",
     "add_words",
     "append_copies",
     "compile_program",

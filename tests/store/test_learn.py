@@ -36,7 +36,7 @@ from mox.store.retrain import Retraining, retrain
 from mox.store.shard import Shard, memory_shard, open_shard
 from mox.store.verify import verify_account
 from mox.store.votes import read_history, vote_rows
-from mox.store.words import WordCache, read_counts
+from mox.store.words import Changed, WordCache, read_counts
 
 WORDS_ONLY = Parameters()
 FRIEND = Sender(
@@ -777,7 +777,7 @@ async def test_a_filter_set_differently_meanwhile(account: Account) -> None:
 
 
 async def test_counts_in_memory_are_those_stored(shard: Shard, account: Account) -> None:
-    shard.words = WordCache(size=4)
+    shard.words = WordCache(memory=1000)
     account.filter = WORDS_ONLY
     inbox = account.mailbox("Inbox")
     counts, words = read_counts(account), [f"word{n}".encode() for n in "abcdefgh"]
@@ -805,12 +805,12 @@ async def test_what_is_read_while_counts_are_written_is_not_kept(
         batch.put(Family.KV, b"word", rows.encode_count(count))
         engine.write(batch)
 
-    assert cache.get_many(engine, [b"word"]) == [None]
+    assert cache.get_many(engine, b"", [b"word"]) == [None]
     cache.begin_write()
     put(Count(1, 0))
-    assert cache.get_many(engine, [b"word"]) == [None]  # as it was remembered before
-    cache.end_write([(b"word", Count(1, 0))])
-    assert cache.get_many(engine, [b"word"]) == [Count(1, 0)]
+    assert cache.get_many(engine, b"", [b"word"]) == [None]  # as it was remembered before
+    cache.end_write(Changed(b"", [b"word"], [Count(1, 0)]))
+    assert cache.get_many(engine, b"", [b"word"]) == [Count(1, 0)]
     multi_get = engine.multi_get
     for number, ends in ((2, True), (3, False)):
         fresh = WordCache()
@@ -827,15 +827,15 @@ async def test_what_is_read_while_counts_are_written_is_not_kept(
             cache.begin_write()
             put(Count(number, 0))
             if ends:
-                cache.end_write([(b"word", Count(number, 0))])
+                cache.end_write(Changed(b"", [b"word"], [Count(number, 0)]))
             return found
 
         with monkeypatch.context() as patched:
             patched.setattr(engine, "multi_get", overtaken)
-            assert fresh.get_many(engine, [b"word"]) == [Count(number - 1, 0)]
+            assert fresh.get_many(engine, b"", [b"word"]) == [Count(number - 1, 0)]
         if not ends:
-            fresh.end_write([])
-        assert fresh.get_many(engine, [b"word"]) == [Count(number, 0)]
+            fresh.end_write(None)
+        assert fresh.get_many(engine, b"", [b"word"]) == [Count(number, 0)]
     await shard.close()
 
 
