@@ -2,7 +2,7 @@
 
 import asyncio
 from array import array
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from mox.junk.reputation import DAY_MS, Sender, evaluate
 from mox.store import course, learn, lessons
 from mox.store.account import Account
 from mox.store.content import NewMessage
-from mox.store.engine.base import Batch, Engine, Family
+from mox.store.engine.base import Batch, Engine, Family, Ranges
 from mox.store.engine.memory import MemoryEngine
 from mox.store.errors import RetrainImpossible
 from mox.store.flags import How, change_flags
@@ -882,26 +882,37 @@ async def test_an_answer_is_a_few_short_reads(
                 shard.engine.write(batch)
                 batch = Batch()
         shard.engine.write(batch)
-        scans = rows_read = 0
-        scan = shard.engine.scan
+        looks = reads = rows_read = 0
+        ranges = shard.engine.ranges
 
-        def counted(*args: Any, original: Any = scan, **named: Any) -> Iterator[Any]:
-            nonlocal scans, rows_read
-            scans += 1
-            for row in original(*args, **named):
-                rows_read += 1
-                yield row
+        class Counted:
+            def __init__(self, *args: Any, original: Any = ranges) -> None:
+                nonlocal looks
+                looks += 1
+                self._ranges: Ranges = original(*args)
+
+            def first(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+                nonlocal reads, rows_read
+                found: list[tuple[bytes, bytes]] = self._ranges.first(start, end, limit)
+                reads += 1
+                rows_read += len(found)
+                return found
 
         read[size] = []
         with monkeypatch.context() as patched:
-            patched.setattr(shard.engine, "scan", counted)
+            patched.setattr(shard.engine, "ranges", Counted)
             for sender in asked:
-                scans = rows_read = 0
-                evaluate(read_history(account, "Inbox"), sender, NOW)
-                read[size].append((scans, rows_read))
+                looks = reads = rows_read = 0
+                answer = evaluate(read_history(account, "Inbox"), sender, NOW)
+                read[size].append((reads, rows_read))
+                assert looks == reads
+                looks = 0
+                ask = partial(evaluate, sender=sender, now_ms=NOW)
+                assert read_history(account, "Inbox").at_once(ask) == answer
+                assert looks == 1
         await shard.close()
     assert read[100] == read[20_000]
-    assert max(scans for scans, _ in read[100]) <= 15 + 2
+    assert max(reads for reads, _ in read[100]) <= 15 + 2
     assert max(rows_read for _, rows_read in read[100]) <= 3 * 50
     assert max(rows_read for _, rows_read in read[100]) > 50
 

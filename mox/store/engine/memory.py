@@ -3,6 +3,7 @@
 import threading
 from bisect import bisect_left, insort
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from mox.store.engine.base import Batch, Family
@@ -38,6 +39,13 @@ class MemoryEngine:
                 for key in keys[bisect_left(keys, start) : bisect_left(keys, end)]
             ]
         return reversed(found) if reverse else iter(found)
+
+    def ranges(self, family: Family, end: bytes) -> "_Ranges":
+        """To read many short ranges."""
+        with self._lock:
+            keys = self._keys[family]
+            values = self._values[family]
+            return _Ranges([(key, values[key]) for key in keys[: bisect_left(keys, end)]])
 
     def write(self, batch: Batch) -> None:
         """Apply a batch."""
@@ -84,3 +92,13 @@ class MemoryEngine:
 
     def close(self) -> None:
         """Keep the content, so that a test can open it again."""
+
+
+class _Ranges:
+    def __init__(self, found: list[tuple[bytes, bytes]]) -> None:
+        self._rows = found
+
+    def first(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """The first rows of a range."""
+        low, high = (bisect_left(self._rows, key, key=itemgetter(0)) for key in (start, end))
+        return self._rows[low:high][:limit]
