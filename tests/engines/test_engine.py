@@ -67,8 +67,6 @@ def test_short_ranges_of_one_look(engine: Engine) -> None:
     assert ranges.first(b"c", b"z", 9) == [(b"c", b"3"), (b"d", b"4")]
     assert ranges.first(b"e", b"y", 9) == []
     assert ranges.first(b"a", b"e", 0) == []
-    put(engine, Family.ROW, a=b"changed")
-    assert ranges.first(b"a", b"b", 1) == [(b"a", b"1")]
     del ranges
 
 

@@ -3,7 +3,6 @@
 import threading
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from operator import itemgetter
 from pathlib import Path
 
 from mox.store.engine.base import Batch, Family
@@ -41,11 +40,18 @@ class MemoryEngine:
         return reversed(found) if reverse else iter(found)
 
     def ranges(self, family: Family, end: bytes) -> "_Ranges":
-        """To read many short ranges."""
+        """To read many short ranges, as they are when each is read."""
+        return _Ranges(self, family)
+
+    def first(
+        self, family: Family, start: bytes, end: bytes, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """The first rows of a range."""
+        keys, values = self._keys[family], self._values[family]
         with self._lock:
-            keys = self._keys[family]
-            values = self._values[family]
-            return _Ranges([(key, values[key]) for key in keys[: bisect_left(keys, end)]])
+            at = bisect_left(keys, start)
+            found = keys[at : min(at + limit, bisect_left(keys, end))]
+            return [(key, values[key]) for key in found]
 
     def write(self, batch: Batch) -> None:
         """Apply a batch."""
@@ -95,10 +101,10 @@ class MemoryEngine:
 
 
 class _Ranges:
-    def __init__(self, found: list[tuple[bytes, bytes]]) -> None:
-        self._rows = found
+    def __init__(self, engine: MemoryEngine, family: Family) -> None:
+        self._engine = engine
+        self._family = family
 
     def first(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """The first rows of a range."""
-        low, high = (bisect_left(self._rows, key, key=itemgetter(0)) for key in (start, end))
-        return self._rows[low:high][:limit]
+        return self._engine.first(self._family, start, end, limit)
