@@ -27,9 +27,11 @@ if os.environ.get("MOX_PURE_PYTHON"):
     from mox._speedups.reference import fetchlines as _fetchlines
     from mox._speedups.reference import headers as _headers
     from mox._speedups.reference import modseq as _modseq
+    from mox._speedups.reference import scores as _scores
     from mox._speedups.reference import search as _search
     from mox._speedups.reference import tokens as _tokens
     from mox._speedups.reference import words as _words
+    from mox._speedups.reference import wordtable as _wordtable
 else:
     try:
         from mox._speedups import bulk as _bulk  # type: ignore[no-redef]
@@ -37,9 +39,11 @@ else:
         from mox._speedups import fetchlines as _fetchlines  # type: ignore[no-redef]
         from mox._speedups import headers as _headers  # type: ignore[no-redef]
         from mox._speedups import modseq as _modseq  # type: ignore[no-redef]
+        from mox._speedups import scores as _scores  # type: ignore[no-redef]
         from mox._speedups import search as _search  # type: ignore[no-redef]
         from mox._speedups import tokens as _tokens  # type: ignore[no-redef]
         from mox._speedups import words as _words  # type: ignore[no-redef]
+        from mox._speedups import wordtable as _wordtable  # type: ignore[no-redef]
     except ImportError as error:
         raise ImportError("compiled modules missing; run: bash ci/build") from error
 
@@ -83,6 +87,7 @@ WORDS_ONE: Final[int] = _words.ONE
 WORDS_TWO: Final[int] = _words.TWO
 WORDS_THREE: Final[int] = _words.THREE
 add_words = _words.add_words
+WordTable = _wordtable.WordTable
 format_fetch = _fetchlines.format_fetch
 format_items = _fetchlines.format_items
 count_ranges = _modseq.count_ranges
@@ -96,6 +101,7 @@ Program = _search.Program
 compile_program = _search.compile_program
 evaluate_with = _search.evaluate_with
 run_program = _search.run_program
+strongest = _scores.strongest
 scan_header = _headers.scan_header
 scan_body = _headers.scan_body
 filter_fields = _headers.filter_fields
@@ -129,6 +135,7 @@ __all__ = [
     "WORDS_ONE",
     "WORDS_THREE",
     "WORDS_TWO",
+    "WordTable",
     "add_words",
     "append_copies",
     "compile_program",
@@ -161,6 +168,7 @@ __all__ = [
     "slots_in_either",
     "slots_without",
     "split_modseq",
+    "strongest",
     "subtract_ranges",
     "tokenize",
     "without_modseqs",

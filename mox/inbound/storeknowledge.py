@@ -38,7 +38,7 @@ class StoreKnowledge:
     async def by_history(self, account: Account, mailbox: str, read: Callable[[History], T]) -> T:
         """As ``Knowledge``."""
         history = read_history(account, mailbox)
-        return await account.shard.in_thread(partial(read, history))
+        return await account.shard.in_thread(partial(history.at_once, read))
 
     async def by_counts(self, account: Account, read: Callable[[Counts], T]) -> T:
         """As ``Knowledge``."""

@@ -1,17 +1,17 @@
 """How likely a message is junk, by its words, and which of them said so.
 
+Which words say most, and how much: ``mox._speedups.reference.scores``.
 Source  naive Bayes with the few words that say most, after Graham and Robinson.
 """
 
-import heapq
 import math
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import msgspec
 
-from mox.junk.model import Count, Counts
+from mox._speedups import strongest
+from mox.junk.model import Counts
 from mox.junk.parameters import Parameters
 from mox.junk.words import message_words
 from mox.message.buffer import Buffer
@@ -38,65 +38,28 @@ class Classification(msgspec.Struct, frozen=True, kw_only=True):
     spam: tuple[ScoredWord, ...] = ()
 
 
-def word_score(count: Count, totals: Count, parameters: Parameters) -> float | None:
-    """How much a word speaks for junk, 0 .. 1; None where it says too little to be used."""
-    in_spam = count.spam / totals.spam if totals.spam else 0.0
-    in_ham = count.ham / totals.ham if totals.ham else 0.0
-    if not in_spam and not in_ham:
-        return None
-    score = in_spam / (in_spam + in_ham)
-    score = min(max(score, parameters.max_power), 1 - parameters.max_power)
-    seen = count.ham + count.spam
-    if seen <= parameters.rare_words:
-        score += (1 + parameters.rare_words - seen) * (0.5 - score) / 10
-    if score == 0.5 or abs(0.5 - score) < parameters.ignore_words:
-        return None
-    return score
-
-
 def classify(words: Collection[bytes], counts: Counts, parameters: Parameters) -> Classification:
     """The probability from the features of a message.
 
-    Cost  one multi-get; about 0.1 us for each word.
+    Cost  one multi-get; about 0.02 us for each word.
     """
     totals = counts.totals()
     listed = list(words)
-    by_count: defaultdict[Count | None, list[bytes]] = defaultdict(list)  # many share one
-    for word, count in zip(listed, counts.get_many(listed), strict=True):
-        by_count[count].append(word)
-    by_score: defaultdict[float, list[Count]] = defaultdict(list)
-    for known in by_count:
-        score = None if known is None else word_score(known, totals, parameters)
-        if known is not None and score is not None:
-            by_score[score].append(known)
-    ordered = sorted(by_score)
-    ham: list[ScoredWord] = []
-    for score in ordered:
-        if score > 0.5 or len(ham) == parameters.top_words:
-            break
-        ham += _longest(score, by_score[score], by_count, parameters.top_words - len(ham))
-    spam: list[ScoredWord] = []
-    for score in reversed(ordered):
-        if score < 0.5 or len(spam) == parameters.top_words:
-            break
-        spam += _longest(score, by_score[score], by_count, parameters.top_words - len(spam))
-    return Classification(
-        probability=_probability([used.score for used in ham + spam]),
-        significant=totals.ham >= SIGNIFICANT_HAM,
-        ham=tuple(ham),
-        spam=tuple(spam),
+    ham, spam = strongest(
+        listed,
+        counts.get_many(listed),
+        *totals,
+        parameters.top_words,
+        parameters.max_power,
+        parameters.ignore_words,
+        parameters.rare_words,
     )
-
-
-def _longest(
-    score: float,
-    counts: list[Count],
-    by_count: Mapping[Count | None, list[bytes]],
-    limit: int,
-) -> list[ScoredWord]:
-    """Of words with one score the longer go first, then the lesser ones."""
-    words = [(-len(word), word, count) for count in counts for word in by_count[count]]
-    return [ScoredWord(word, score, *count) for _, word, count in heapq.nsmallest(limit, words)]
+    return Classification(
+        probability=_probability([score for _, score, _, _ in ham + spam]),
+        significant=totals.ham >= SIGNIFICANT_HAM,
+        ham=tuple(map(ScoredWord._make, ham)),
+        spam=tuple(map(ScoredWord._make, spam)),
+    )
 
 
 def _probability(scores: list[float]) -> float:

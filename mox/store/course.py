@@ -69,7 +69,7 @@ async def write(account: Account, batch: Batch, lesson: Lesson | None = None) ->
     try:
         await committer.written(committer.stage(batch))
     finally:
-        words.end_write(() if lesson is None else lesson.counts)
+        words.end_write(None if lesson is None else lesson.counts)
 
 
 def read_log(engine: Engine, account_id: int, since: int, upto: int) -> tuple[list[Stretch], int]:

@@ -25,7 +25,7 @@ from mox.base.limits import (
     LEARN_ROWS,
 )
 from mox.base.log import get_logger
-from mox.junk.model import TOTALS, Count, wanted
+from mox.junk.model import TOTALS, wanted
 from mox.junk.recipients import Sent, sent_to
 from mox.junk.words import message_words
 from mox.message import mime
@@ -37,7 +37,7 @@ from mox.store.layout import keys, rows
 from mox.store.layout.rows import Facts, Learnt, MailboxRecord, Trained
 from mox.store.reading import locate, read_content, read_start
 from mox.store.votes import sent_rows, vote_rows
-from mox.store.words import CountChanges
+from mox.store.words import Changed, CountChanges
 
 log = get_logger("store")
 
@@ -65,7 +65,7 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     """What to write, and where to go on."""
 
     batch: Batch
-    counts: list[tuple[bytes, Count | None]]  # word counts in the batch
+    counts: Changed  # word counts in the batch
     looked_at: int
     next_uid: int  # 0: the stretch is at its end
 

@@ -6,16 +6,18 @@ address, domain and organization that a message in a Sent mailbox went to.  The 
 """
 
 from collections.abc import Callable, Iterable
-from itertools import islice
+from typing import TypeVar
 
 from mox.dns.name import to_unicode
 from mox.junk.recipients import Sent
 from mox.junk.reputation import Identity, Kind, Vote, address, identities
 from mox.store.account import Account
-from mox.store.engine.base import Engine, Family
+from mox.store.engine.base import Engine, Family, Ranges
 from mox.store.errors import DataDamaged
 from mox.store.layout import keys
 from mox.store.layout.rows import Facts
+
+T = TypeVar("T")
 
 Organizational = Callable[[str], str]
 """The name somebody registered, of a domain in ASCII."""
@@ -82,12 +84,20 @@ class StoredHistory:
         self._engine = engine
         self._account = account_id
         self._origin = origin
+        self._ranges: Ranges | None = None
+
+    def at_once(self, ask: Callable[["StoredHistory"], T]) -> T:
+        """What this function asks is read with one iterator, which costs less than many."""
+        self._ranges = self._open()
+        try:
+            return ask(self)
+        finally:
+            self._ranges = None
 
     def newest(self, identity: Identity, *, since_ms: int, limit: int) -> list[Vote]:
         """The newest votes received at ``since_ms`` or later, newest first, at most ``limit``."""
         beginning = keys.votes(self._account, identity.kind, identity.value, self._origin)
-        found = self._engine.scan(Family.IDX, *keys.votes_since(beginning, since_ms))
-        return [_vote(key, value) for key, value in islice(found, limit)]
+        return [_vote(key, value) for key, value in self._first(beginning, since_ms, limit)]
 
     def wrote_to_address(self, localpart: str, domain: str, *, since_ms: int) -> bool:
         """The account sent to the address at ``since_ms`` or later."""
@@ -102,9 +112,15 @@ class StoredHistory:
         return self._wrote(b"o", domain, since_ms)
 
     def _wrote(self, kind: bytes, value: str, since_ms: int) -> bool:
-        beginning = keys.sent_to(self._account, kind, value)
-        found = self._engine.scan(Family.IDX, *keys.votes_since(beginning, since_ms))
-        return next(iter(found), None) is not None
+        return bool(self._first(keys.sent_to(self._account, kind, value), since_ms, 1))
+
+    def _first(self, beginning: bytes, since_ms: int, limit: int) -> list[tuple[bytes, bytes]]:
+        ranges = self._ranges or self._open()
+        return ranges.first(*keys.votes_since(beginning, since_ms), limit)
+
+    def _open(self) -> Ranges:
+        # Votes are behind what was sent, and nothing else is asked for.
+        return self._engine.ranges(Family.IDX, keys.votes_of(self._account)[1])
 
 
 def _vote(key: bytes, value: bytes) -> Vote:

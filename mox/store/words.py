@@ -7,9 +7,10 @@ of counts in use; a new one is made beside it and takes its place (``retrain``).
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from mox.base.limits import WORDS_CACHED
+from mox._speedups import WordTable
+from mox.base.limits import WORDS_MEMORY
 from mox.base.log import get_logger
 from mox.junk.model import TOTALS, Count, Delta, add
 from mox.store.account import Account
@@ -19,43 +20,58 @@ from mox.store.layout.rows import Learning
 
 log = get_logger("store")
 
-_ABSENT: Final = Count()  # in memory: the index has no row
+_ABSENT: Final = Count(-1, -1)  # in memory: the index has no row
+
+
+class Changed(NamedTuple):
+    """Counts in a batch: of words of one generation."""
+
+    prefix: bytes  # of their keys
+    words: list[bytes]
+    counts: list[Count | None]
 
 
 class WordCache:
-    """Counts of words of all accounts that were asked for lately, by key.    Used from any thread.
+    """Counts of words of all accounts that were asked for lately.    Used from any thread.
 
-    Two tables: what is asked for goes into the young one, which takes the place of the old one when
-    it is full.
+    Two sets of tables, one for each generation of counts: what is asked for goes into the young one,
+    which takes the place of the old one when it is full.
     """
 
-    def __init__(self, *, size: int = WORDS_CACHED) -> None:
-        self._size = size
-        self._young: dict[bytes, Count] = {}
-        self._old: dict[bytes, Count] = {}
+    def __init__(self, *, memory: int = WORDS_MEMORY) -> None:
+        self._memory = memory
+        self._used = 0  # of it, by the young ones
+        self._young: dict[bytes, WordTable[Count]] = {}
+        self._old: dict[bytes, WordTable[Count]] = {}
         self._lock = threading.Lock()
         self._writing = 0  # batches of counts on their way
         self._version = 0  # another one whenever a batch begins or ends
 
     def get_many(
-        self, engine: Engine, wanted: Sequence[bytes], *, remember: bool = True
+        self, engine: Engine, prefix: bytes, wanted: Sequence[bytes], *, remember: bool = True
     ) -> list[Count | None]:
-        """Counts of whole keys, read where they are not in memory.    Blocks."""
+        """Counts of the words of a generation, read where they are not in memory.    Blocks.
+
+        Input  ``prefix``: of their keys.
+        """
         version = self._version
-        found: list[Count | None] = list(map(self._young.get, wanted))
+        words = wanted if isinstance(wanted, list) else list(wanted)
+        found = _known(self._young, prefix, words)
         missing = [at for at, count in enumerate(found) if count is None]
         if missing:
-            keys_of = [wanted[at] for at in missing]
-            counts = self._read(engine, keys_of)
+            asked = [words[at] for at in missing]
+            counts = self._read(engine, prefix, asked)
             for at, count in zip(missing, counts, strict=True):
                 found[at] = count
             if remember:
-                self._remember(keys_of, counts, version)
+                self._remember(prefix, asked, counts, version)
         return [None if count is _ABSENT else count for count in found]
 
-    def _read(self, engine: Engine, wanted: list[bytes]) -> list[Count]:
-        known = list(map(self._old.get, wanted))
-        unknown = [key for key, count in zip(wanted, known, strict=True) if count is None]
+    def _read(self, engine: Engine, prefix: bytes, wanted: list[bytes]) -> list[Count]:
+        known = _known(self._old, prefix, wanted)
+        unknown = [
+            prefix + word for word, count in zip(wanted, known, strict=True) if count is None
+        ]
         values = iter(engine.multi_get(Family.KV, unknown) if unknown else ())
         decoded: dict[bytes | None, Count] = {None: _ABSENT}  # many are alike
         counts = []
@@ -69,13 +85,21 @@ class WordCache:
             counts.append(count)
         return counts
 
-    def _remember(self, wanted: list[bytes], counts: list[Count], version: int) -> None:
+    def _remember(
+        self, prefix: bytes, wanted: list[bytes], counts: list[Count], version: int
+    ) -> None:
         with self._lock:
             # What was written meanwhile may be newer than what was read.
             if self._version == version and not self._writing:
-                self._young.update(zip(wanted, counts, strict=True))
-                if len(self._young) > self._size:
-                    self._old, self._young = self._young, {}
+                table = self._young.get(prefix)
+                if table is None:
+                    table = self._young[prefix] = WordTable()
+                    self._used += table.memory
+                before = table.memory
+                table.put(wanted, counts)
+                self._used += table.memory - before
+                if self._used > self._memory:
+                    self._old, self._young, self._used = self._young, {}, 0
 
     def begin_write(self) -> None:
         """Counts are about to be written: what is read from here on is not remembered."""
@@ -83,15 +107,24 @@ class WordCache:
             self._writing += 1
             self._version += 1
 
-    def end_write(self, changed: Iterable[tuple[bytes, Count | None]]) -> None:
+    def end_write(self, changed: Changed | None) -> None:
         """They are written, or never will be."""
         with self._lock:
-            for key, count in changed:
-                self._old.pop(key, None)
-                if key in self._young:
-                    self._young[key] = _ABSENT if count is None else count
+            if changed is not None:
+                counts = [_ABSENT if count is None else count for count in changed.counts]
+                for tables in (self._young, self._old):
+                    table = tables.get(changed.prefix)
+                    if table is not None:
+                        table.replace(changed.words, counts)
             self._writing -= 1
             self._version += 1
+
+
+def _known(
+    tables: dict[bytes, WordTable[Count]], prefix: bytes, words: list[bytes]
+) -> list[Count | None]:
+    table = tables.get(prefix)
+    return [None] * len(words) if table is None else table.get(words)
 
 
 def read_counts(account: Account) -> "StoredCounts":
@@ -120,7 +153,7 @@ class StoredCounts:
         generation = self._generation()
         while True:
             prefix = keys.words(self._account, generation)
-            found = self._cache.get_many(self._engine, [prefix + word for word in words])
+            found = self._cache.get_many(self._engine, prefix, words)
             now = self._generation()
             if now == generation:
                 return found
@@ -152,17 +185,15 @@ class CountChanges:
         """So many more messages of each word, or fewer."""
         self._times[ham, spam].update(words)
 
-    def put(
-        self, engine: Engine, cache: WordCache, batch: Batch
-    ) -> list[tuple[bytes, Count | None]]:
-        """Put the new counts into a batch; their keys and values.    Blocks."""
+    def put(self, engine: Engine, cache: WordCache, batch: Batch) -> Changed:
+        """Put the new counts into a batch; which ones they are.    Blocks."""
         changes = self._sums()
-        wanted = [self._prefix + word for word in changes]
-        before = cache.get_many(engine, wanted, remember=False)
-        changed: list[tuple[bytes, Count | None]] = []
+        wanted = list(changes)
+        before = cache.get_many(engine, self._prefix, wanted, remember=False)
+        changed = Changed(self._prefix, [], [])
         known: dict[tuple[Count | None, tuple[int, int]], tuple[Count | None, bool]] = {}
         short = 0
-        for key, count, change in zip(wanted, before, changes.values(), strict=True):
+        for word, count, change in zip(wanted, before, changes.values(), strict=True):
             found = known.get((count, change))  # many are alike
             if found is None:
                 added = add(count, Delta(words=(), ham=change[0], spam=change[1]))
@@ -171,7 +202,8 @@ class CountChanges:
             after, fell_short = found
             short += fell_short
             if after != count:
-                changed.append((key, after))
+                changed.words.append(word)
+                changed.counts.append(after)
         if short:
             log.error("store.counts_fell_short", words=short, account_id=self._account)
         _put(batch, changed)
@@ -190,8 +222,10 @@ class CountChanges:
         return sums
 
 
-def _put(batch: Batch, changed: list[tuple[bytes, Count | None]]) -> None:
-    batch.delete_all(Family.KV, [key for key, count in changed if count is None])
-    kept = [(key, count) for key, count in changed if count is not None]
+def _put(batch: Batch, changed: Changed) -> None:
+    prefix = changed.prefix
+    rows_of = list(zip(changed.words, changed.counts, strict=True))
+    batch.delete_all(Family.KV, [prefix + word for word, count in rows_of if count is None])
+    kept = [(prefix + word, count) for word, count in rows_of if count is not None]
     values = {count: rows.encode_count(count) for count in {count for _, count in kept}}
     batch.put_all(Family.KV, [key for key, _ in kept], [values[count] for _, count in kept])

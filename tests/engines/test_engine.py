@@ -57,6 +57,37 @@ def test_scan_sees_what_was_there_when_it_began(engine: Engine) -> None:
     assert list(scan) == [(b"a", b"1"), (b"b", b"2")]
 
 
+def test_short_ranges_of_one_look(engine: Engine) -> None:
+    put(engine, Family.ROW, a=b"1", b=b"2", c=b"3", d=b"4", z=b"5")
+    put(engine, Family.LOG, b=b"other")
+    ranges = engine.ranges(Family.ROW, b"y")
+    assert ranges.first(b"b", b"d", 9) == [(b"b", b"2"), (b"c", b"3")]
+    assert ranges.first(b"a", b"d", 2) == [(b"a", b"1"), (b"b", b"2")]
+    assert ranges.first(b"bb", b"c", 9) == []
+    assert ranges.first(b"c", b"z", 9) == [(b"c", b"3"), (b"d", b"4")]
+    assert ranges.first(b"e", b"y", 9) == []
+    assert ranges.first(b"a", b"e", 0) == []
+    del ranges
+
+
+@pytest.mark.parametrize("live", [0, 1, 3, 5])
+def test_ranges_with_many_deleted_keys_are_whole(engine: Engine, live: int) -> None:
+    """Behind and between what is left: an iterator that gives up is not the end of the range."""
+    every = [b"k%04d" % number for number in range(2000)]
+    batch = Batch()
+    batch.put_all(Family.ROW, [*every, b"z"], [b""] * (len(every) + 1))
+    engine.write(batch)
+    kept = every[100 : 100 + live * 350 : 350]
+    batch = Batch()
+    batch.delete_all(Family.ROW, [key for key in every if key not in kept])
+    engine.write(batch)
+    ranges = engine.ranges(Family.ROW, b"zz")
+    assert [key for key, _ in ranges.first(b"k", b"l", 4)] == kept[:4]
+    assert [key for key, _ in ranges.first(b"k1900", b"l", 4)] == []
+    assert [key for key, _ in ranges.first(b"l", b"zz", 4)] == [b"z"]
+    del ranges
+
+
 def test_many_keys_at_once(engine: Engine) -> None:
     put(engine, Family.ROW, a=b"1", b=b"2")
     batch = Batch()

@@ -43,6 +43,15 @@ def once():
     ranges = columns.uid_ranges(columns.visible_slots(2000, 3000))
     door.decode_ranges(door.encode_ranges(door.merge_ranges([ranges, ranges])))
     door.subtract_ranges(ranges, [(5, 900)])
+    words = [b"word%d" % number for number in range(5000)]
+    table = door.WordTable()
+    table.put(words, [(number, 1) for number in range(5000)])
+    table.get(words)
+    try:
+        table.put(words + ["text"], [(number, 2) for number in range(5001)])
+    except TypeError:
+        pass
+    door.strongest(words, table.get(words), 5000, 5000, 100, 0.01, 0.1, 2)
     columns.compact(3000)
     door.Columns().load(ROWS)
 

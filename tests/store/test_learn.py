@@ -2,7 +2,7 @@
 
 import asyncio
 from array import array
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from mox.junk.reputation import DAY_MS, Sender, evaluate
 from mox.store import course, learn, lessons
 from mox.store.account import Account
 from mox.store.content import NewMessage
-from mox.store.engine.base import Batch, Engine, Family
+from mox.store.engine.base import Batch, Engine, Family, Ranges
 from mox.store.engine.memory import MemoryEngine
 from mox.store.errors import RetrainImpossible
 from mox.store.flags import How, change_flags
@@ -36,7 +36,7 @@ from mox.store.retrain import Retraining, retrain
 from mox.store.shard import Shard, memory_shard, open_shard
 from mox.store.verify import verify_account
 from mox.store.votes import read_history, vote_rows
-from mox.store.words import WordCache, read_counts
+from mox.store.words import Changed, WordCache, read_counts
 
 WORDS_ONLY = Parameters()
 FRIEND = Sender(
@@ -777,7 +777,7 @@ async def test_a_filter_set_differently_meanwhile(account: Account) -> None:
 
 
 async def test_counts_in_memory_are_those_stored(shard: Shard, account: Account) -> None:
-    shard.words = WordCache(size=4)
+    shard.words = WordCache(memory=1000)
     account.filter = WORDS_ONLY
     inbox = account.mailbox("Inbox")
     counts, words = read_counts(account), [f"word{n}".encode() for n in "abcdefgh"]
@@ -805,12 +805,12 @@ async def test_what_is_read_while_counts_are_written_is_not_kept(
         batch.put(Family.KV, b"word", rows.encode_count(count))
         engine.write(batch)
 
-    assert cache.get_many(engine, [b"word"]) == [None]
+    assert cache.get_many(engine, b"", [b"word"]) == [None]
     cache.begin_write()
     put(Count(1, 0))
-    assert cache.get_many(engine, [b"word"]) == [None]  # as it was remembered before
-    cache.end_write([(b"word", Count(1, 0))])
-    assert cache.get_many(engine, [b"word"]) == [Count(1, 0)]
+    assert cache.get_many(engine, b"", [b"word"]) == [None]  # as it was remembered before
+    cache.end_write(Changed(b"", [b"word"], [Count(1, 0)]))
+    assert cache.get_many(engine, b"", [b"word"]) == [Count(1, 0)]
     multi_get = engine.multi_get
     for number, ends in ((2, True), (3, False)):
         fresh = WordCache()
@@ -827,15 +827,15 @@ async def test_what_is_read_while_counts_are_written_is_not_kept(
             cache.begin_write()
             put(Count(number, 0))
             if ends:
-                cache.end_write([(b"word", Count(number, 0))])
+                cache.end_write(Changed(b"", [b"word"], [Count(number, 0)]))
             return found
 
         with monkeypatch.context() as patched:
             patched.setattr(engine, "multi_get", overtaken)
-            assert fresh.get_many(engine, [b"word"]) == [Count(number - 1, 0)]
+            assert fresh.get_many(engine, b"", [b"word"]) == [Count(number - 1, 0)]
         if not ends:
-            fresh.end_write([])
-        assert fresh.get_many(engine, [b"word"]) == [Count(number, 0)]
+            fresh.end_write(None)
+        assert fresh.get_many(engine, b"", [b"word"]) == [Count(number, 0)]
     await shard.close()
 
 
@@ -882,26 +882,37 @@ async def test_an_answer_is_a_few_short_reads(
                 shard.engine.write(batch)
                 batch = Batch()
         shard.engine.write(batch)
-        scans = rows_read = 0
-        scan = shard.engine.scan
+        looks = reads = rows_read = 0
+        ranges = shard.engine.ranges
 
-        def counted(*args: Any, original: Any = scan, **named: Any) -> Iterator[Any]:
-            nonlocal scans, rows_read
-            scans += 1
-            for row in original(*args, **named):
-                rows_read += 1
-                yield row
+        class Counted:
+            def __init__(self, *args: Any, original: Any = ranges) -> None:
+                nonlocal looks
+                looks += 1
+                self._ranges: Ranges = original(*args)
+
+            def first(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+                nonlocal reads, rows_read
+                found: list[tuple[bytes, bytes]] = self._ranges.first(start, end, limit)
+                reads += 1
+                rows_read += len(found)
+                return found
 
         read[size] = []
         with monkeypatch.context() as patched:
-            patched.setattr(shard.engine, "scan", counted)
+            patched.setattr(shard.engine, "ranges", Counted)
             for sender in asked:
-                scans = rows_read = 0
-                evaluate(read_history(account, "Inbox"), sender, NOW)
-                read[size].append((scans, rows_read))
+                looks = reads = rows_read = 0
+                answer = evaluate(read_history(account, "Inbox"), sender, NOW)
+                read[size].append((reads, rows_read))
+                assert looks == reads
+                looks = 0
+                ask = partial(evaluate, sender=sender, now_ms=NOW)
+                assert read_history(account, "Inbox").at_once(ask) == answer
+                assert looks == 1
         await shard.close()
     assert read[100] == read[20_000]
-    assert max(scans for scans, _ in read[100]) <= 15 + 2
+    assert max(reads for reads, _ in read[100]) <= 15 + 2
     assert max(rows_read for _, rows_read in read[100]) <= 3 * 50
     assert max(rows_read for _, rows_read in read[100]) > 50
 

@@ -158,7 +158,7 @@ class KnowledgeAgainstMessages(RuleBasedStateMachine):
             lazy_sync_s=3600,  # the step "pause" does it
         )
         self.shard.organizational = org_of
-        self.shard.words = WordCache(size=5)
+        self.shard.words = WordCache(memory=1000)
         self.shard.configure = self.configure
         if first:
             boxes = [(name, name) for name in ("Sent", "Junk")]

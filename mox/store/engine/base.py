@@ -60,6 +60,17 @@ class Batch:
         return len(self.operations) + many + sum(len(keys) for _, keys in self.bulk_deletes)
 
 
+class Ranges(Protocol):
+    """Many short reads of one family, as it was when this was made, or later.
+
+    Of one thread, for a moment: it holds on to what it sees, and is dropped before the engine is closed.
+    """
+
+    def first(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """The first rows with ``start <= key < end``, at most ``limit``."""
+        ...
+
+
 class Engine(Protocol):
     """See the module."""
 
@@ -75,6 +86,10 @@ class Engine(Protocol):
         self, family: Family, start: bytes, end: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """Keys with ``start <= key < end`` in order, as they were when the scan began."""
+        ...
+
+    def ranges(self, family: Family, end: bytes) -> Ranges:
+        """To read many short ranges, all of them before ``end``: cheaper than as many scans."""
         ...
 
     def write(self, batch: Batch) -> None:

@@ -39,6 +39,20 @@ class MemoryEngine:
             ]
         return reversed(found) if reverse else iter(found)
 
+    def ranges(self, family: Family, end: bytes) -> "_Ranges":
+        """To read many short ranges, as they are when each is read."""
+        return _Ranges(self, family)
+
+    def first(
+        self, family: Family, start: bytes, end: bytes, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """The first rows of a range."""
+        keys, values = self._keys[family], self._values[family]
+        with self._lock:
+            at = bisect_left(keys, start)
+            found = keys[at : min(at + limit, bisect_left(keys, end))]
+            return [(key, values[key]) for key in found]
+
     def write(self, batch: Batch) -> None:
         """Apply a batch."""
         with self._lock:
@@ -84,3 +98,13 @@ class MemoryEngine:
 
     def close(self) -> None:
         """Keep the content, so that a test can open it again."""
+
+
+class _Ranges:
+    def __init__(self, engine: MemoryEngine, family: Family) -> None:
+        self._engine = engine
+        self._family = family
+
+    def first(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """The first rows of a range."""
+        return self._engine.first(self._family, start, end, limit)
