@@ -26,7 +26,16 @@ class Hint(msgspec.Struct, frozen=True):
 class Lanes:
     """For one event loop; ``look`` marks are for the scheduler alone."""
 
-    __slots__ = ("_cache", "_changed", "_engine", "_evictions", "_floors", "_marks", "_pins")
+    __slots__ = (
+        "_cache",
+        "_changed",
+        "_engine",
+        "_evictions",
+        "_floors",
+        "_marks",
+        "_pins",
+        "added_ms",
+    )
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -36,6 +45,7 @@ class Lanes:
         self._evictions = 0
         self._floors = {keys.FRESH: 0, keys.RETRY: 0}  # no row of the class is before
         self._marks: dict[bytes, int] | None = None  # rows added while the scheduler looks
+        self.added_ms = 0  # the earliest row added since its last look began
 
     def get(self, lane: bytes) -> Hint | None:
         """The hint of a lane; None for a lane without rows."""
@@ -64,6 +74,7 @@ class Lanes:
 
     def lower(self, batch: Batch, lane: bytes, time_ms: int) -> None:
         """A row at that time is added to a lane by this batch."""
+        self.added_ms = min(self.added_ms, time_ms)
         if self._marks is not None:
             self._marks[lane] = min(time_ms, self._marks.get(lane, keys.NEVER))
         old = self.get(lane)
@@ -74,15 +85,12 @@ class Lanes:
         if new != old:
             self._set(batch, lane, old, new)
 
-    def earliest_ms(self) -> int:
-        """No lane is ready before; keys.NEVER where none is known to be at any time."""
-        return min(self._floors.values())
-
     # ------------------------------------------------------------ looking
 
     def begin_look(self) -> dict[bytes, int]:
         """Rows added from now on are remembered.    Output: where scans of each class may begin."""
         self._marks = {}
+        self.added_ms = keys.NEVER
         return dict(self._floors)
 
     def end_look(self) -> None:
@@ -90,7 +98,7 @@ class Lanes:
         self._marks = None
 
     def raise_floor(self, klass: bytes, seen_ms: int) -> None:
-        """The first row of the class that the look found; keys.NEVER where there was none."""
+        """The first row of the class that the look found, or the time up to which there was none."""
         assert self._marks is not None
         added = [self.get(lane) for lane in self._marks if lane[:1] == klass]
         lowest = min((hint.ready_ms for hint in added if hint is not None), default=keys.NEVER)

@@ -82,6 +82,8 @@ class Scheduler:
         self._deliveries: set[asyncio.Task[None]] = set()
         self._retries = 0  # of them
         self._claimed = 0  # first attempts that begin once they are durable
+        self._next_ms = 0  # as the last look saw it
+        self._blocked: frozenset[str] = frozenset()  # domains that it left something of
         self._due = _Waker()
         self._told = _Waker()  # there may be a notification
         self._tasks: list[asyncio.Task[None]] = []
@@ -118,8 +120,12 @@ class Scheduler:
 
     def kick(self) -> None:
         """Something may be due earlier than the loops think."""
-        self._due.wake_for(self._database.lanes.earliest_ms())
+        self._due.wake_for(self._due_ms())
         self._told.wake_for(self._database.notice_floor_ms)
+
+    def _due_ms(self) -> int:
+        """Nothing that a look would begin is due before."""
+        return min(self._next_ms, self._database.lanes.added_ms)
 
     async def idle(self) -> None:
         """Wait until no delivery is running."""
@@ -170,15 +176,20 @@ class Scheduler:
             metrics.QUEUE_HOLD.set(self._database.counters.held)
             slots = self._slots()
             if slots.total <= 0:
+                self._next_ms = 0
                 return None
-            earliest_ms = self._database.lanes.earliest_ms()
-            if earliest_ms > self._database.clock.now_ms():
-                return None if earliest_ms == keys.NEVER else earliest_ms
+            due_ms = self._due_ms()
+            if due_ms > self._database.clock.now_ms():
+                return None if due_ms == keys.NEVER else due_ms
+            self._next_ms = 0
             taken = await take(self._database, slots, self.schedule, self._jitter)
             if taken.endings:
                 await end(self._database, taken.endings)
             await self._begin(taken)
             if not (taken.groups or taken.endings or taken.more):
+                self._blocked = taken.blocked
+                if not taken.starved:
+                    self._next_ms = keys.NEVER if taken.next_ms is None else taken.next_ms
                 return taken.next_ms
         return None
 
@@ -318,6 +329,8 @@ class Scheduler:
     def ended(self, domain: str, answer: Answer) -> None:
         """A delivery to a domain ended."""
         self._pace(domain).ended(answer, self._database.clock.now_ms())
+        if domain in self._blocked:
+            self._next_ms = 0
 
 
 class _Waker:

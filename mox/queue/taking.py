@@ -44,6 +44,10 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     suppressed: frozenset[int]  # entries among them that are not to be sent
     endings: list[Entry]  # not begun: an operator ended them while they were tried the last time
     more: bool  # the look ended early: look again
+    blocked: frozenset[
+        str
+    ]  # domains with something due that has to wait for one of their deliveries
+    starved: bool  # something due has to wait for any delivery
     next_ms: int | None  # when there may be something due next; None: not before a delivery ends
 
 
@@ -93,7 +97,9 @@ class _Look:
         self.damaged: set[int] = set()  # they have a row in a lane, but cannot be read
         self.suppressed: set[int] = set()
         self.more = False
-        self.seen_ms: dict[bytes, int] = {}  # by class: its first row; NEVER for none
+        self.blocked: set[str] = set()
+        self.starved = False
+        self.seen_ms: dict[bytes, int] = {}  # by class: its first row
         self.next_ms: int | None = None
 
     def run(self) -> "_Look":
@@ -122,6 +128,7 @@ class _Look:
                 self.next_ms = ready_ms if self.next_ms is None else min(self.next_ms, ready_ms)
                 break
             if limit <= 0:
+                self.starved = True
                 break
             if self._entries_left <= 0 or len(self.lanes) >= QUEUE_TAKE_LANES:
                 self.more = True
@@ -129,7 +136,7 @@ class _Look:
             taken = self._take(lane, limit)
             limit -= taken
             self._left -= taken
-        self.seen_ms.setdefault(klass, keys.NEVER)
+        self.seen_ms.setdefault(klass, now)
 
     def _take(self, lane: bytes, limit: int) -> int:
         """Look at a lane; the number of groups taken."""
@@ -138,6 +145,7 @@ class _Look:
         room = self._slots.room(domain) - self._begun.get(domain, 0)
         paused_ms = self._slots.not_before_ms(domain)
         if room <= 0 and paused_ms <= self._now_ms:
+            self.blocked.add(domain)
             return 0  # it stays ready; the end of a delivery brings us back
         value = self._engine.get(Family.KV, keys.lane_hint(lane))
         assert value is not None
@@ -160,6 +168,7 @@ class _Look:
                 break
             if row.entry in self._busy:
                 looked.keep(row.time_ms)  # its attempt takes longer than the pause after it
+                self.blocked.add(looked.domain)
                 continue
             last = groups[-1][-1] if groups else None
             joins = (
@@ -222,6 +231,7 @@ def _begin(
     now = database.clock.now_ms()
     groups: list[list[Entry]] = []
     endings: list[Entry] = []
+    changed = False  # meanwhile
     for looked in look.lanes:
         for rows in looked.groups:
             group: list[Entry] = []
@@ -238,6 +248,7 @@ def _begin(
                     group.append(entry)
                     continue
                 looked.keep(row.time_ms)  # the next look will see how it is now
+                changed = True
             if group:
                 groups.append(group)
     factors = [jitter() for _ in groups]
@@ -262,7 +273,9 @@ def _begin(
         groups=begun,
         suppressed=frozenset(look.suppressed),
         endings=endings,
-        more=look.more,
+        more=look.more or changed,
+        blocked=frozenset(look.blocked),
+        starved=look.starved,
         next_ms=min(times, default=None),
     )
     return ticket, taken

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from support.queueing import CONTENT, LARGE, Carrier, Gated, Mailbox, delayed, submission
 
 from mox.base.clock import Clock, SystemClock
 from mox.base.limits import QUEUE_DOMAIN_START
+from mox.queue import scheduler
 from mox.queue.adding import add
 from mox.queue.carry import Carried, Delivery
 from mox.queue.changing import add_rule, schedule
@@ -17,6 +19,7 @@ from mox.queue.entry import Entry
 from mox.queue.filter import EVERY
 from mox.queue.scheduler import Scheduler, Shares
 from mox.queue.suppressing import suppress
+from mox.queue.taking import Taken, take
 from mox.queue.verify import verify_queue
 from mox.smtp.address import parse_address
 from mox.store.errors import StoreStopped
@@ -172,3 +175,59 @@ async def test_an_add_that_cannot_be_staged_takes_no_slot(database: Database) ->
             await add(database, submission())
         database.committer._failed = None
         assert (made._claimed, database.busy) == (0, {})
+
+
+async def test_a_domain_without_room_costs_no_looks(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for a domain that hangs is not looked at for each message to another one."""
+    looks: list[int] = []
+
+    async def counted(*given: Any) -> Taken:
+        looks.append(1)
+        return await take(*given)
+
+    monkeypatch.setattr(scheduler, "take", counted)
+
+    class Halting(Carrier):
+        async def carry(self, delivery: Delivery) -> Carried:
+            if delivery.domain == "hangs.example":
+                self.seen.append(delivery.entries)
+                await asyncio.sleep(3600)
+            return await super().carry(delivery)
+
+    carrier = Halting()
+    async with running(database, carrier):
+        for _ in range(QUEUE_DOMAIN_START + 3):
+            await add(database, submission("a@hangs.example"))
+        await asyncio.sleep(0.05)
+        before = len(looks)
+        for number in range(20):
+            await add(database, submission(f"a{number}@goes.example"))
+            await until(lambda: database.counters.queued == QUEUE_DOMAIN_START + 3)
+        assert len(looks) - before <= 1
+        assert len(carrier.seen) == QUEUE_DOMAIN_START + 20
+
+
+async def test_what_waited_for_room_goes_when_a_delivery_ends(database: Database) -> None:
+    gates = [asyncio.Event() for _ in range(QUEUE_DOMAIN_START)]
+
+    class OneByOne(Carrier):
+        async def carry(self, delivery: Delivery) -> Carried:
+            number = len(self.seen)
+            self.seen.append(delivery.entries)
+            if number < len(gates):
+                await gates[number].wait()
+            return Carried(outcomes=tuple(self.answer(entry) for entry in delivery.entries))
+
+    carrier = OneByOne()
+    async with running(database, carrier):
+        for _ in range(QUEUE_DOMAIN_START + 1):
+            await add(database, submission())
+        await asyncio.sleep(0.02)
+        assert len(carrier.seen) == QUEUE_DOMAIN_START
+        gates[0].set()
+        await until(lambda: len(carrier.seen) == QUEUE_DOMAIN_START + 1)
+        for gate in gates:
+            gate.set()
+        await until(lambda: database.counters.queued == 0)
