@@ -77,10 +77,10 @@ RECEIVED_IN_MEMORY: Final = (
     64 * KIB
 )  # bytes of a message in memory while it arrives by SMTP; many arrive at a time
 RECEIVED_MORE: Final = (
-    256 * KIB
-)  # bytes of a message in memory while few arrive: most messages need no file
+    128 * KIB
+)  # bytes of a message in memory while few arrive: a file less for many
 RECEIVED_ROOM: Final = (
-    16 * MIB
+    1 * MIB
 )  # bytes by which all that arrive may together exceed the smaller limit
 MIME_DEPTH: Final = 100  # levels of nested parts
 MIME_PARTS: Final = 10_000  # parts of a message
