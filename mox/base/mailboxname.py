@@ -17,7 +17,8 @@ def normalise_mailbox_name(name: str) -> str:
         raise ValueError("mailbox name is too long")
     if unicodedata.normalize("NFC", name) != name:
         raise ValueError("mailbox name is not in Unicode normalisation form NFC")
-    if any(_forbidden(ord(c)) for c in name):
+    is_plain = name.isascii() and name.isprintable()
+    if not is_plain and any(_forbidden(ord(c)) for c in name):
         raise ValueError("mailbox name has control characters")
     if name.startswith("#"):
         raise ValueError("mailbox name must not start with #")

@@ -103,7 +103,7 @@ def check_name(name: str) -> list[str]:
     if not bare or len(bare) > DNS_NAME:  # RFC 1035 §2.3.4: 255 octets on the wire
         raise BadName("domain name empty or too long")
     labels = bare.split(".")
-    if not all(0 < len(label) <= DNS_LABEL for label in labels):
+    if "" in labels or max(map(len, labels)) > DNS_LABEL:
         raise BadName("label empty or too long")
     return labels
 

@@ -24,10 +24,11 @@ def derive(content: Buffer) -> dict[int, bytes]:
         shown = parse(textual(content, tree, None))
     envelope = shown.envelope or Envelope()
     plain = format_envelope(envelope, utf8=False)
-    unicode = format_envelope(envelope, utf8=True)
     derived[Kind.ENVELOPE] = plain
-    if unicode != plain:
-        derived[Kind.ENVELOPE_UTF8] = unicode
+    if b"=?" in plain or not plain.isascii():  # RFC 2047: else there is nothing to decode
+        unicode = format_envelope(envelope, utf8=True)
+        if unicode != plain:
+            derived[Kind.ENVELOPE_UTF8] = unicode
     derived[Kind.BODYSTRUCTURE] = format_bodystructure(shown, extended=True, utf8=False)
     derived[Kind.BODY] = format_bodystructure(shown, extended=False, utf8=False)
     return derived

@@ -108,6 +108,8 @@ def _clean(text: str) -> str:
 
 
 def _word(text: str) -> str:
+    if text.isascii() and text.isalpha() and len(text) <= _WORD_LENGTH:
+        return text  # nearly all are so
     return _WORD_UNSAFE.sub("-", text[:_WORD_LENGTH]) or "-"
 
 

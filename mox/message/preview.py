@@ -54,7 +54,7 @@ def _text_leaves(message: Part) -> list[Part]:
 
 def preview_text(text: str) -> str:
     """The preview of plain text."""
-    lines = [line.strip() for line in text.split("\n", PREVIEW_LINES)[:PREVIEW_LINES]]
+    lines = list(map(str.strip, text.split("\n", PREVIEW_LINES)[:PREVIEW_LINES]))
     out = _Output()
     at = _wrapped_attribution(lines, out)
     while at < len(lines) and not _is_signature(lines, at) and out.size <= _ENOUGH:

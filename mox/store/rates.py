@@ -97,10 +97,9 @@ class Rates:
 
         Input  ip1, ip2, ip3: address, network and region as text; an empty one is not looked at.
         """
-        for at, network in enumerate((ip1, ip2, ip3)):
-            if not network:
-                continue
-            counted = await self._find(account, _key(account, at, network))
+        networks = [(at, one) for at, one in enumerate((ip1, ip2, ip3)) if one]
+        found = await self._find(account, [_key(account, at, one) for at, one in networks])
+        for (at, network), counted in zip(networks, found, strict=True):
             messages, total = counted.minute(now_ms)
             if messages >= limits.messages_per_minute[at]:
                 return f"{limits.messages_per_minute[at]} messages a minute from {network}"
@@ -120,10 +119,10 @@ class Rates:
         wanted = [
             _key(account, at, network) for at, network in enumerate((ip1, ip2, ip3)) if network
         ]
-        found = [(key, await self._find(account, key)) for key in wanted]
+        found = await self._find(account, wanted)
         account.check_open()
         batch = Batch()
-        for key, seen in found:
+        for key, seen in zip(wanted, found, strict=True):
             counted = self._counted.setdefault(key, seen)  # dropped meanwhile?
             counted.add(size, now_ms)
             batch.put(Family.KV, key, rows.encode(counted))
@@ -131,15 +130,23 @@ class Rates:
             account.ticket = account.committer.stage(batch)
             account.shard.tidier.wake(account)
 
-    async def _find(self, account: Account, key: bytes) -> Counted:
-        found = self._counted.get(key)
-        if found is None:
-            value = await account.shard.in_thread(account.shard.engine.get, Family.KV, key)
-            stored = Counted() if value is None else rows.decode(Counted, value)
-            found = self._counted.setdefault(key, stored)
-            while len(self._counted) > self._kept:
-                self._counted.popitem(last=False)
-        self._counted.move_to_end(key)
+    async def _find(self, account: Account, wanted: list[bytes]) -> list[Counted]:
+        """What is counted under these keys; what is not in memory is read at once."""
+        seen = {key: self._counted.get(key) for key in wanted}
+        missing = [key for key, counted in seen.items() if counted is None]
+        values: list[bytes | None] = []
+        if missing:
+            shard = account.shard
+            values = await shard.in_thread(shard.engine.multi_get, Family.KV, missing)
+        for key, value in zip(missing, values, strict=True):
+            seen[key] = Counted() if value is None else rows.decode(Counted, value)
+        found = []
+        for key, counted in seen.items():
+            assert counted is not None
+            found.append(self._counted.setdefault(key, counted))  # read or dropped meanwhile?
+            self._counted.move_to_end(key)
+        while len(self._counted) > self._kept:
+            self._counted.popitem(last=False)
         return found
 
     async def sweep(self, account: Account, now_ms: int) -> None:

@@ -1,5 +1,7 @@
 """How much mail came from a network lately."""
 
+import pytest
+
 from mox.base.clock import FrozenClock
 from mox.store.account import Account
 from mox.store.engine.base import Family
@@ -112,3 +114,41 @@ async def test_old_counts_are_removed(account: Account, clock: FrozenClock) -> N
     await rates.sweep(account, clock.now_ms())
     await account.settle()
     assert not list(engine.scan(Family.KV, *keys.settings(account.id, keys.RATE)))
+
+
+async def test_networks_that_are_not_in_memory_are_read_at_once(
+    account: Account, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates, now = Rates(kept=3), clock.now_ms()
+    await rates.count(account, *IPS, 1, now)
+    await account.settle()
+    calls: list[int] = []
+    multi_get = account.shard.engine.multi_get
+
+    def counted(family: Family, wanted: list[bytes]) -> list[bytes | None]:
+        calls.append(len(wanted))
+        return multi_get(family, wanted)
+
+    monkeypatch.setattr(account.shard.engine, "multi_get", counted)
+    assert await rates.exceeded(account, *IPS, 1, now, LIMITS) is None
+    assert calls == []
+    assert await rates.exceeded(account, *same_region(7), 1, now, LIMITS) is None
+    assert calls == [2]  # the region is known
+    rates = Rates()
+    await rates.count(account, *IPS, 1, now)
+    assert calls == [2, 3]
+    assert await rates.exceeded(account, *IPS, 1, now, LIMITS) == (
+        "2 messages a minute from 192.0.2.1"
+    )
+
+
+async def test_what_is_not_kept_is_read_again(account: Account, clock: FrozenClock) -> None:
+    """Also where fewer are kept than one message has."""
+    rates, now = Rates(kept=1), clock.now_ms()
+    for networks in (IPS, same_region(3), same_region(4), IPS):
+        await rates.count(account, *networks, 1, now)
+        await account.settle()
+    refused = await rates.exceeded(account, *same_region(9), 1, now, LIMITS)
+    assert refused == "4 messages a minute from 192.0.0.0/21"
+    refused = await rates.exceeded(account, *IPS[:2], "", 1, now, LIMITS)
+    assert refused == "2 messages a minute from 192.0.2.1"
