@@ -135,6 +135,12 @@ SMTP_SUBMISSIONS: Final = _counter(
 
 
 @cache
+def smtp_deliveries(result: str, reason: str = "") -> Counter:
+    """The series of SMTP_DELIVERIES for these labels, looked up once."""
+    return SMTP_DELIVERIES.labels(result, reason)
+
+
+@cache
 def smtp_command_seconds(kind: str, command: str, code: str, enhanced: str) -> Histogram:
     """The series of SMTP_COMMAND_SECONDS for these labels: looked up once, used for each command."""
     return SMTP_COMMAND_SECONDS.labels(kind, command, code, enhanced)

@@ -12,6 +12,7 @@ from mox.message.part import Part
 from mox.message.section import Located
 
 _AHEAD = 10  # lines looked at to tell a signature or an attribution
+_FIRST_LINES = 40  # looked at before all of them are
 _ENOUGH = 250  # bytes of text after which no more is taken
 _SIGNATURE_LINES = 5  # a longer rest is no signature
 _SNIP = "[...]"
@@ -54,10 +55,23 @@ def _text_leaves(message: Part) -> list[Part]:
 
 def preview_text(text: str) -> str:
     """The preview of plain text."""
-    lines = [line.strip() for line in text.split("\n", PREVIEW_LINES)[:PREVIEW_LINES]]
+    found = _preview_of(text, _FIRST_LINES)
+    return _preview_of(text, PREVIEW_LINES) or "" if found is None else found
+
+
+def _preview_of(text: str, count: int) -> str | None:
+    """The preview from so many lines; None where more of them could change it."""
+    pieces = text.split("\n", count)
+    lines = [line.strip() for line in pieces[:count]]
+    # What decides on a line is the line and those ahead that are looked at.
+    known = len(lines) if len(pieces) <= count or count == PREVIEW_LINES else count - _AHEAD - 2
     out = _Output()
     at = _wrapped_attribution(lines, out)
-    while at < len(lines) and not _is_signature(lines, at) and out.size <= _ENOUGH:
+    while at < len(lines) and out.size <= _ENOUGH:
+        if at >= known:
+            return None
+        if _is_signature(lines, at):
+            break
         line = lines[at]
         if line.startswith(">") or _is_attribution(lines, at, out):
             out.snip()

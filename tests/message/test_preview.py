@@ -3,8 +3,12 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mox.base.limits import PREVIEW_LINES
 from mox.message import mime
+from mox.message import preview as module
 from mox.message.htmltext import html_to_text
 from mox.message.preview import preview, preview_text
 
@@ -145,3 +149,18 @@ def test_hostile_text_takes_linear_time(unit: str) -> None:
         found = of(f"Content-Type: text/{kind}", "", unit * (1_500_000 // len(unit)))
         assert len(found) <= 256
     assert time.process_time() - start < 1.5
+
+
+_lines = st.lists(
+    st.sampled_from(["", "text", "> quoted", "--", "On 1 May:", "wrote:", "[...]", "x" * 60]),
+    max_size=90,
+)
+
+
+@given(_lines, st.sampled_from(["\n", "\n\n", " \n"]))
+def test_the_first_lines_decide_as_all_of_them_do(lines: list[str], end: str) -> None:
+    text = end.join(lines)
+    every = module._preview_of(text, PREVIEW_LINES)
+    assert every is not None
+    assert module._preview_of(text, 40) in (None, every)
+    assert preview_text(text) == every
