@@ -14,7 +14,7 @@ from mox.base.log import get_logger
 from mox.store.blobs.base import Blobs, Body, SpoolFile
 from mox.store.errors import DiskFull, StoreStopped
 from mox.store.layout.rows import Location
-from mox.store.thread import WorkThread
+from mox.store.thread import WorkThreads
 
 log = get_logger("store")
 
@@ -29,7 +29,7 @@ class BodyWriter:
     def __init__(self, blobs: Blobs) -> None:
         self.unnamed: Counter[int] = Counter()
         self._blobs = blobs
-        self._thread = WorkThread("bodies")
+        self._thread = WorkThreads("bodies")
         self._pending: deque[tuple[Body, asyncio.Future[Location]]] = deque()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -63,7 +63,7 @@ class BodyWriter:
         """No row will name the body."""
         self.named(location)
         if not self._stopping:  # else the next open removes it
-            self._thread.submit(self._erase, (account, file, location))
+            self._thread.submit(self._erase, account, file, location)
 
     async def close(self) -> None:
         """Write what is queued, then stop."""
@@ -112,8 +112,7 @@ class BodyWriter:
                 _remove_spool(body)
             return [_failure(error)] * len(bodies)
 
-    def _erase(self, body: tuple[int, int, Location]) -> None:
-        account, file, location = body
+    def _erase(self, account: int, file: int, location: Location) -> None:
         try:
             self._blobs.erase(account, file, location)
         except OSError as error:

@@ -13,7 +13,7 @@ from mox.base.limits import COMMIT_GROUP
 from mox.base.log import get_logger
 from mox.store.engine.base import Batch, Engine
 from mox.store.errors import StoreStopped
-from mox.store.thread import WorkThread
+from mox.store.thread import WorkThreads
 
 log = get_logger("store")
 
@@ -28,7 +28,7 @@ class Committer:
     def __init__(self, engine: Engine, *, lazy_sync_s: float = LAZY_SYNC_S) -> None:
         self._engine = engine
         self._lazy_sync_s = lazy_sync_s
-        self._thread = WorkThread("commit")
+        self._thread = WorkThreads("commit")
         self._pending: deque[Staged] = deque()
         self._unsynced: deque[tuple[int, Callable[[], None]]] = deque()
         self._staged = 0  # ticket of the last batch handed in

@@ -1,4 +1,4 @@
-"""The thread that runs calls for the event loop."""
+"""The threads that run calls for the event loop."""
 
 import asyncio
 import threading
@@ -6,11 +6,11 @@ import weakref
 
 import pytest
 
-from mox.store.thread import WorkThread
+from mox.store.thread import WorkThreads
 
 
 async def test_calls_run_in_order_in_one_other_thread() -> None:
-    worker = WorkThread("work")
+    worker = WorkThreads("work")
     names: list[tuple[int, str]] = []
 
     def call(number: int) -> int:
@@ -24,12 +24,12 @@ async def test_calls_run_in_order_in_one_other_thread() -> None:
         6,
         8,
     ]
-    assert names == [(number, "work") for number in range(5)]
+    assert names == [(number, "work_0") for number in range(5)]
     worker.close()
 
 
 async def test_an_error_is_told_and_the_next_call_runs() -> None:
-    worker = WorkThread("work")
+    worker = WorkThreads("work")
 
     def fail(text: str) -> None:
         raise OSError(text)
@@ -41,7 +41,7 @@ async def test_an_error_is_told_and_the_next_call_runs() -> None:
 
 
 async def test_close_does_what_is_queued() -> None:
-    worker = WorkThread("work")
+    worker = WorkThreads("work")
     gate = threading.Event()
     done: list[int] = []
     first, second = worker.run(gate.wait, 5.0), worker.run(done.append, 1)
@@ -54,7 +54,7 @@ async def test_close_does_what_is_queued() -> None:
 
 
 async def test_who_gave_up_is_told_nothing() -> None:
-    worker = WorkThread("work")
+    worker = WorkThreads("work")
     gate = threading.Event()
     future = worker.run(gate.wait, 5.0)
     future.cancel()
@@ -68,7 +68,7 @@ async def test_nothing_is_kept_between_calls() -> None:
     class Content:
         pass
 
-    worker = WorkThread("work")
+    worker = WorkThreads("work")
     content = Content()
     seen = weakref.ref(content)
     await worker.run(id, content)
@@ -79,7 +79,7 @@ async def test_nothing_is_kept_between_calls() -> None:
 
 
 def test_a_loop_that_is_gone_ends_nothing() -> None:
-    worker = WorkThread("work")
+    worker = WorkThreads("work")
     gate = threading.Event()
 
     async def leave() -> asyncio.Future[bool]:
@@ -93,3 +93,12 @@ def test_a_loop_that_is_gone_ends_nothing() -> None:
 
     assert asyncio.run(again()) == 2
     worker.close()
+
+
+async def test_several_run_side_by_side() -> None:
+    workers = WorkThreads("work", 2)
+    meeting = threading.Barrier(2)
+    await asyncio.gather(workers.run(meeting.wait, 5.0), workers.run(meeting.wait, 5.0))
+    workers.close()
+    with pytest.raises(RuntimeError):
+        await workers.run(len, "")
