@@ -38,7 +38,8 @@ from benchmarks.macro.report import Line, Report, commit, describe_machine, save
 from mox.mailauth.dkim.keyrecord import format_record, record_of
 from mox.mailauth.dkim.sign import SigningKey, sign
 
-SENDER = "news@sender.example"
+SENDER_HOST = "sender.example"  # its name in HELO must have an address in DNS
+SENDER = f"news@{SENDER_HOST}"
 HISTORY = 20_000  # messages of the account that is judged for
 
 
@@ -264,7 +265,7 @@ def run_source(target: Target, load: Load, count: int, file: Path) -> float:
     before = target.stored()
     command = [
         program("smtp-source", "postfix"),
-        *("-s", str(load.connections), "-m", str(count)),
+        *("-M", SENDER_HOST, "-s", str(load.connections), "-m", str(count)),
         *(["-d"] if load.keep else []),
         *("-f", SENDER, "-t", target.recipient, "-F", str(file)),
         f"{HOST}:{target.port}",

@@ -56,6 +56,12 @@ def test_filter_fields(benchmark: BenchmarkFixture, module: ModuleType) -> None:
     assert found.endswith(b"\r\n\r\n")
 
 
+@both
+def test_text_before_dot(benchmark: BenchmarkFixture, module: ModuleType) -> None:
+    data = BODY * 100
+    assert benchmark(module.text_before_dot, data, 0, len(data))[0] == len(data)
+
+
 def test_parse(benchmark: BenchmarkFixture) -> None:
     part = benchmark(mime.parse, MESSAGE)
     assert len(part.parts) == 2

@@ -105,6 +105,8 @@ strongest = _scores.strongest
 scan_header = _headers.scan_header
 scan_body = _headers.scan_body
 filter_fields = _headers.filter_fields
+count_line_ends = _headers.count_line_ends
+text_before_dot = _headers.text_before_dot
 tokenize = _tokens.tokenize
 
 __all__ = [

@@ -1,7 +1,8 @@
-# Header sections and MIME boundaries: where fields, bodies and boundary lines lie.
+# Header sections, MIME boundaries, line ends: where fields, bodies and boundary lines lie.
 #
 # Job     scan_header: a header section -> field spans, where the body begins.
 #         scan_body: from a body's start to the next boundary line, with line counts.
+#         count_line_ends, text_before_dot: line ends of what arrives.
 #         filter_fields: the lines of some header fields, as IMAP's HEADER.FIELDS wants them.
 # Input   bytes, mmap or memoryview; offsets into it.
 # Output  tuples of int; bytes.
@@ -305,6 +306,71 @@ def scan_body(data, Py_ssize_t start, Py_ssize_t end, tuple boundaries):
         out.body_end, out.line_start, out.line_end, out.index, out.closing, out.lines, out.bare,
         out.longest,
     )
+
+
+cdef Py_ssize_t count_cr(
+    const unsigned char *data, Py_ssize_t pos, Py_ssize_t end
+) noexcept nogil:
+    cdef Py_ssize_t count = 0
+    cdef const unsigned char *found
+    while pos < end:
+        found = <const unsigned char *>memchr(data + pos, 13, end - pos)
+        if found == NULL:
+            break
+        count += 1
+        pos = found - data + 1
+    return count
+
+
+cdef Py_ssize_t count_lf(
+    const unsigned char *data, Py_ssize_t pos, Py_ssize_t end, bint to_dot, Py_ssize_t *lf,
+    Py_ssize_t *crlf
+) noexcept nogil:
+    # Where it stopped: at the end, or with to_dot at the first dot that begins a line.
+    cdef Py_ssize_t start = pos, at
+    lf[0] = 0
+    crlf[0] = 0
+    while pos < end:
+        at = find_line_end(data, pos, end)
+        if at == end:
+            break
+        lf[0] += 1
+        if at > start and data[at - 1] == 13:
+            crlf[0] += 1
+        pos = at + 1
+        if to_dot and pos < end and data[pos] == 46:
+            return pos
+    return end
+
+
+def count_line_ends(data):
+    """How many LF there are, and how many CRLF."""
+    cdef Py_buffer view
+    cdef Py_ssize_t lf, crlf
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        count_lf(<const unsigned char *>view.buf, 0, view.len, False, &lf, &crlf)
+    finally:
+        PyBuffer_Release(&view)
+    return lf, crlf
+
+
+def text_before_dot(data, Py_ssize_t start, Py_ssize_t end):
+    """The text from start up to the first dot behind an LF, or to end.
+
+    Returns (where it ends, does each CR in it have its LF: True).
+    """
+    cdef Py_buffer view
+    cdef Py_ssize_t lf, crlf, stop, cr
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        if not 0 <= start <= end <= view.len:
+            raise ValueError("range outside of the data")
+        stop = count_lf(<const unsigned char *>view.buf, start, end, True, &lf, &crlf)
+        cr = count_cr(<const unsigned char *>view.buf, start, stop)
+    finally:
+        PyBuffer_Release(&view)
+    return stop, cr == crlf
 
 
 cdef struct Names:  # open addressing; size is a power of two and more than twice the count

@@ -1,12 +1,14 @@
 """The rules of mailbox names, the same for IMAP, configuration and delivery."""
 
 import unicodedata
+from functools import lru_cache
 
 from mox.base.limits import MAILBOX_DEPTH, MAILBOX_NAME
 
 INBOX = "Inbox"
 
 
+@lru_cache(maxsize=1024)  # few names, and each delivery asks twice
 def normalise_mailbox_name(name: str) -> str:
     """The name as it is kept: a first component equal to "inbox" in any case becomes ``Inbox``.
 

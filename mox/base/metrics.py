@@ -4,6 +4,7 @@ Names are those of spec/cli.md section 12, so that existing dashboards and alert
 come from closed sets in our code, never from a peer: an unknown command is ``(unknown)``.
 """
 
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -131,6 +132,20 @@ SMTP_SUBMISSIONS: Final = _counter(
     " recipientlimiterror, localserveerror, queueerror.",
     "result",
 )
+
+
+@cache
+def smtp_deliveries(result: str, reason: str = "") -> Counter:
+    """The series of SMTP_DELIVERIES for these labels, looked up once."""
+    return SMTP_DELIVERIES.labels(result, reason)
+
+
+@cache
+def smtp_command_seconds(kind: str, command: str, code: str, enhanced: str) -> Histogram:
+    """The series of SMTP_COMMAND_SECONDS for these labels: looked up once, used for each command."""
+    return SMTP_COMMAND_SECONDS.labels(kind, command, code, enhanced)
+
+
 MTASTS_GETS: Final = _counter(
     "mox_mtastsdb_get_total",
     "MTA-STS policies asked for by deliveries. result: enforce, testing, none, fallback (what is"

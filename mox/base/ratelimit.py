@@ -9,6 +9,7 @@ Memory  bounded: a window keeps at most ``RATE_NETWORKS`` networks of each size 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from itertools import islice
 
@@ -28,6 +29,7 @@ Networks = tuple[int, int, int]
 """Keys of the three networks of an address.    IPv4 keys are even, IPv6 keys are odd."""
 
 
+@lru_cache(maxsize=4096)  # several limits ask about each connection
 def networks_of(address: str) -> Networks:
     """The three networks of an address: IPv4 /32 /26 /21, IPv6 /64 /48 /32.
 

@@ -4,6 +4,7 @@ Values are those of the header, encoded words included; only a client that enabl
 IMAP4rev2 (``utf8``) gets them decoded (RFC 6855 §3).
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
@@ -21,10 +22,17 @@ _GROUP_END: Final = b"(NIL NIL NIL NIL)"
 _DEFAULT_CHARSET: Final = (b"charset", b"US-ASCII")
 _CHARSETS: Final = {b"charset", b"charset*"}
 
-_Piece: TypeAlias = bytes | Part
+# What a quoted string holds as it is; no longer than writer.string quotes.
+_PLAIN: Final = re.compile(rb"[ !#-\[\]-~]{0,4096}")
+
+_Piece: TypeAlias = tuple[bytes, bytes] | Part
+"""Text of both structures, and what follows it in BODYSTRUCTURE only; or a part that stands here."""
+_END: Final = (b")", b"")
 
 
 def _string(value: bytes, utf8: bool) -> bytes:
+    if _PLAIN.fullmatch(value):
+        return b'"%b"' % value
     # RFC 9051 §9: NUL stands in no string; a header that has it is shown without.
     return writer.string(value.replace(b"\0", b""), utf8=utf8)
 
@@ -56,6 +64,14 @@ def format_envelope(envelope: Envelope, utf8: bool) -> bytes:
         _nstring(envelope.in_reply_to, utf8),
         _nstring(envelope.message_id, utf8),
     )
+
+
+def both_envelopes(envelope: Envelope) -> tuple[bytes, bytes]:
+    """``format_envelope`` for both kinds of clients: not ``utf8``, then ``utf8``."""
+    plain = format_envelope(envelope, utf8=False)
+    if plain.isascii() and b"=?" not in plain:
+        return plain, plain  # nothing that could be decoded, nothing that would be a literal
+    return plain, format_envelope(envelope, utf8=True)
 
 
 def _addresses(addresses: tuple[Address, ...], utf8: bool) -> bytes:
@@ -90,40 +106,46 @@ def format_body(part: Part, utf8: bool) -> bytes:
 
 
 def format_bodystructure(part: Part, extended: bool, utf8: bool) -> bytes:
-    """The list after BODYSTRUCTURE, or, not ``extended``, after BODY.
+    """The list after BODYSTRUCTURE, or, not ``extended``, after BODY."""
+    body, structure = both_structures(part, utf8)
+    return structure if extended else body
+
+
+def both_structures(part: Part, utf8: bool) -> tuple[bytes, bytes]:
+    """The lists after BODY and after BODYSTRUCTURE.
 
     Cost    linear in the parts; no recursion, so that no nesting is too deep.
     """
-    out: list[bytes] = []
+    body: list[bytes] = []
+    structure: list[bytes] = []
     stack: list[_Piece] = [part]
     while stack:
         piece = stack.pop()
-        if isinstance(piece, bytes):
-            out.append(piece)
+        if isinstance(piece, Part):
+            stack.extend(reversed(_pieces(piece, utf8)))
         else:
-            stack.extend(reversed(_pieces(piece, extended, utf8)))
-    return b"".join(out)
+            body.append(piece[0])
+            structure.append(piece[0] + piece[1])
+    return b"".join(body), b"".join(structure)
 
 
-def _pieces(part: Part, extended: bool, utf8: bool) -> list[_Piece]:
+def _pieces(part: Part, utf8: bool) -> list[_Piece]:
     """A part as bytes, with its children in their places."""
     if part.is_multipart:
         # RFC 9051 §9 body-type-mpart: 1*body without spaces between, SP media-subtype.
-        tail = b" " + _string(part.media_subtype, utf8)
-        if extended:
-            tail += b" " + _parameters(part.params, utf8) + _extension(part, utf8)
-        return [b"(", *part.parts, tail + b")"]
-    end = b")"
-    if extended:
-        end = b" " + _nstring(part.md5, utf8) + _extension(part, utf8) + end
+        more = b" " + _parameters(part.params, utf8) + _extension(part, utf8)
+        return [(b"(", b""), *part.parts, (b" " + _string(part.media_subtype, utf8), more), _END]
+    more = b" " + _nstring(part.md5, utf8) + _extension(part, utf8)
     fields = b"(" + _fields(part, utf8)
     if part.message is not None:
         # body-type-msg: envelope, body, lines.
         envelope = format_envelope(part.message.envelope or _EMPTY, utf8)
-        return [fields + b" " + envelope + b" ", part.message, b" %d" % part.lines + end]
+        return [
+            (fields + b" " + envelope + b" ", b""), part.message, (b" %d" % part.lines, more), _END
+        ]  # fmt: skip
     if part.is_text:
         fields += b" %d" % part.lines
-    return [fields + end]
+    return [(fields, more), _END]
 
 
 def _fields(part: Part, utf8: bool) -> bytes:
@@ -133,7 +155,7 @@ def _fields(part: Part, utf8: bool) -> bytes:
     media_subtype = part.media_subtype if part.media_type else b"PLAIN"
     params = part.params
     if (media_type, media_subtype) == (b"TEXT", b"PLAIN") and _CHARSETS.isdisjoint(
-        name for name, _ in params
+        [name for name, _ in params]
     ):
         # RFC 2046 §4.1.2: the default of text/plain.
         params = (*params, _DEFAULT_CHARSET)

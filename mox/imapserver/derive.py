@@ -1,6 +1,6 @@
 """What is made of a content once, at delivery, and kept beside it (``store.content.Kind``)."""
 
-from mox.imap.structure import format_bodystructure, format_envelope
+from mox.imap.structure import both_envelopes, both_structures
 from mox.imapserver.textual import has_nul, textual
 from mox.message.buffer import Buffer
 from mox.message.envelope import Envelope
@@ -23,12 +23,9 @@ def derive(content: Buffer) -> dict[int, bytes]:
         # Structure and sizes are those of what BODY[...] gives.
         shown = parse(textual(content, tree, None))
     envelope = shown.envelope or Envelope()
-    plain = format_envelope(envelope, utf8=False)
+    plain, unicode = both_envelopes(envelope)
     derived[Kind.ENVELOPE] = plain
-    if b"=?" in plain or not plain.isascii():  # RFC 2047: else there is nothing to decode
-        unicode = format_envelope(envelope, utf8=True)
-        if unicode != plain:
-            derived[Kind.ENVELOPE_UTF8] = unicode
-    derived[Kind.BODYSTRUCTURE] = format_bodystructure(shown, extended=True, utf8=False)
-    derived[Kind.BODY] = format_bodystructure(shown, extended=False, utf8=False)
+    if unicode != plain:
+        derived[Kind.ENVELOPE_UTF8] = unicode
+    derived[Kind.BODY], derived[Kind.BODYSTRUCTURE] = both_structures(shown, utf8=False)
     return derived

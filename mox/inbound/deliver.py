@@ -63,7 +63,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     recipients: Sequence[Recipient]
     received: Received
     added_fields: bytes = b""  # Message-Id, Date of a submission
-    message_id: str = ""
+    message_id: str = ""  # of a submission
     is_traced: bool = False  # how it reached us is in the content: it waited in the queue
 
 
@@ -92,16 +92,19 @@ async def deliver(deliverer: Deliverer, delivery: Delivery) -> list[Exception | 
         async with room:
             try:
                 message = _message(delivery, copy, await copies.one(), heading)
-                mailbox = _mailbox(delivery, copy.target, heading)
+                mailbox = _mailbox(delivery, copy.target, heading, message.facts.sender)
                 await deliverer.deliver(copy.target.account, mailbox, message)
                 stored.add(copy.recipient)
             except Exception as e:
                 failures[copy.recipient] = failures[copy.recipient] or e
 
     try:
-        async with asyncio.TaskGroup() as group:
-            for copy in wanted:
-                group.create_task(one(copy))
+        if len(wanted) == 1:
+            await one(wanted[0])  # most mail: no task, no group
+        else:
+            async with asyncio.TaskGroup() as group:
+                for copy in wanted:
+                    group.create_task(one(copy))
     finally:
         await copies.close()
     return [None if at in stored else failure for at, failure in enumerate(failures)]
@@ -128,12 +131,12 @@ def _wanted(delivery: Delivery, heading: Heading) -> tuple[list[_Copy], list[Exc
     return copies, failures
 
 
-def _mailbox(delivery: Delivery, target: Target, heading: Heading) -> str:
+def _mailbox(delivery: Delivery, target: Target, heading: Heading, sender: Sender) -> str:
+    if not target.destination.rulesets:
+        return target.mailbox
     found = rulesets.choose(
         target.destination.rulesets,
-        rulesets.Traits(
-            mail_from=delivery.sender, sender=_identities(delivery, heading), heading=heading
-        ),
+        rulesets.Traits(mail_from=delivery.sender, sender=sender, heading=heading),
     )
     return target.mailbox if found is None else normalise_mailbox_name(found.mailbox)
 
@@ -188,7 +191,7 @@ def _message(
         received_ms=arrival.received_ms,
         facts=Facts(
             prefix_length=len(prefix),
-            message_id=delivery.message_id,
+            message_id=heading.message_id,
             mail_from=delivery.sender.unicode(),
             rcpt_to=recipient.address.unicode(),
             remote_ip=arrival.remote_ip,

@@ -10,6 +10,7 @@ Laws  cheap until asked; a task is ended by whoever began it: ``forget`` and ``c
 import asyncio
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -274,6 +275,7 @@ class Evidence:
         )
 
 
+@lru_cache(maxsize=4096)
 def _network(ip: IPAddress, bits_v4: int, bits_v6: int) -> str:
     """The network an address is in, by its first address.    spec/reputation.md section 2."""
     shift = 32 - bits_v4 if ip.version == 4 else 128 - bits_v6

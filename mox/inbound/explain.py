@@ -139,7 +139,6 @@ def field(reason: str, said: tuple[str, ...]) -> bytes:
         cut = text[:REASON_TEXT]
         if not cut.isprintable():
             cut = "".join(c if c.isprintable() else " " for c in cut)
-        for word in cut.split():
-            out.add(word)
+        out.add(*cut.split())
         out.end_token(";")
     return out.finish()

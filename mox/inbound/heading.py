@@ -48,6 +48,7 @@ class Heading:
         "block",
         "is_ambiguous",
         "is_readable",
+        "message_id",
     )
 
     def __init__(self, block: bytes) -> None:
@@ -64,6 +65,10 @@ class Heading:
         self.author_problem = ""
         self.is_ambiguous = False
         self._read_author()
+        # The canonical Message-ID, empty where there is none.
+        ids = self._values.get(b"message-id", [])
+        found = messageid.canonical(unfold(ids[0])) if ids else None
+        self.message_id = "" if found is None else found.value
 
     @property
     def is_complete(self) -> bool:
@@ -109,13 +114,6 @@ class Heading:
         """The first Subject, unfolded, encoded words as they are; empty where there is none."""
         values = self._values.get(b"subject", [])
         return unfold(values[0]) if values else b""
-
-    @property
-    def message_id(self) -> str:
-        """The canonical Message-ID, empty where there is none."""
-        values = self._values.get(b"message-id", [])
-        found = messageid.canonical(unfold(values[0])) if values else None
-        return "" if found is None else found.value
 
     def is_addressed_to(self, address: Address) -> bool:
         """Is the address of the envelope in To or Cc?    The exact local part; any form of its domain.

@@ -238,6 +238,9 @@ class _Run:
                     for member in group:
                         member.failure = member.failure or error
 
+        if len(groups) == 1:
+            await one(*groups.popitem())  # most mail: no task, no group of them
+            return
         async with asyncio.TaskGroup() as tasks:
             for name, group in groups.items():
                 tasks.create_task(one(name, group))
@@ -336,7 +339,7 @@ class _Run:
         result = "delivered" if analysis.accepted else "reject"
         if analysis.reason == Reason.HIGH_RATE:
             result = "highrate"
-        metrics.SMTP_DELIVERIES.labels(result, analysis.reason).inc()
+        metrics.smtp_deliveries(result, analysis.reason).inc()
         self.hearing.log.info(
             f"delivery.{'accepted' if analysis.accepted else 'refused'}",
             to=str(analysis.place.recipient),

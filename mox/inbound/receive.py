@@ -29,7 +29,7 @@ from mox.store.errors import DiskFull
 
 BATCH: Final = 32 * 1024  # bytes given to a thread at once
 
-_RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_RECEIVED = re.compile(rb"\nreceived[ \t]*:")
 _RESULTS = re.compile(
     rb"^authentication-results[ \t]*+:([^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+)",
     re.IGNORECASE | re.MULTILINE,
@@ -50,7 +50,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def received_fields(self) -> int:
         """How many servers it came through.    RFC 5321 §6.3."""
-        return len(_RECEIVED.findall(self.header))
+        return len(_RECEIVED.findall(b"\n" + self.header.lower()))
 
     @property
     def lacks_separator(self) -> bool:
@@ -273,6 +273,8 @@ def without_own_results(header: bytes, hostname: str) -> bytes:
     RFC 8601 §5: whoever trusts our name in them must not be lied to.
     Input  hostname: in lower case, A-labels.
     """
+    if b"authentication-results" not in header.lower():
+        return header
     ours = {hostname, domain_to_unicode(hostname)}
 
     def kept(field: re.Match[bytes]) -> bytes:

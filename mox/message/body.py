@@ -51,6 +51,20 @@ def text_of(content: Buffer, located: Located, max_bytes: int | None = None) -> 
     return decode_text(part, bytes(source(content, within)[part.body_offset : end]))
 
 
+def start_of(content: Buffer, part: Part, size: int) -> str | None:
+    """What ``text_of`` begins with, where that is known from the first bytes of the body alone.
+
+    The last line may be cut.  None where the whole text is needed: it is encoded, or not plain ASCII.
+    """
+    if part.body_size <= size or (part.encoding or b"") in transfer.ENCODINGS:
+        return None
+    name = parameters.value(part.params, b"charset") or b""
+    if name and charset.codec(name) not in (None, "ascii", "utf-8"):
+        return None
+    raw = bytes(content[part.body_offset : part.body_offset + size])
+    return raw.decode("ascii").replace("\r\n", "\n") if raw.isascii() else None
+
+
 def decoded(content: Buffer, located: Located) -> bytes:
     """The decoded body, of text with CRLF line ends: ``part.decoded_size`` bytes."""
     part, within = located

@@ -79,15 +79,19 @@ def build(values: Mapping[bytes, Sequence[bytes]]) -> Envelope:
     return Envelope(
         date=_first(get(b"date")),
         subject=_first(get(b"subject")),
-        from_=parse_fields(get(b"from", ())),
-        sender=parse_fields(get(b"sender", ())),
-        reply_to=parse_fields(get(b"reply-to", ())),
-        to=parse_fields(get(b"to", ())),
-        cc=parse_fields(get(b"cc", ())),
-        bcc=parse_fields(get(b"bcc", ())),
+        from_=_all(get(b"from")),
+        sender=_all(get(b"sender")),
+        reply_to=_all(get(b"reply-to")),
+        to=_all(get(b"to")),
+        cc=_all(get(b"cc")),
+        bcc=_all(get(b"bcc")),
         in_reply_to=_first(get(b"in-reply-to")),
         message_id=_first(get(b"message-id")),
     )
+
+
+def _all(values: Sequence[bytes] | None) -> tuple[Address, ...]:
+    return parse_fields(values) if values else ()
 
 
 def _first(values: Sequence[bytes] | None) -> bytes | None:

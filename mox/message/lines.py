@@ -2,6 +2,7 @@
 
 import re
 
+from mox._speedups import count_line_ends
 from mox.base.errors import Malformed
 from mox.message.buffer import Buffer
 
@@ -21,7 +22,8 @@ class BadLine(Malformed):
 def count_bare_lf(data: Buffer) -> int:
     """Line feeds without a carriage return before them."""
     if isinstance(data, bytes):
-        return data.count(b"\n") - data.count(b"\r\n")
+        every, with_cr = count_line_ends(data)
+        return every - with_cr
     return sum(1 for _ in _BARE_LF.finditer(data))
 
 

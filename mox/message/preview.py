@@ -12,6 +12,8 @@ from mox.message.part import Part
 from mox.message.section import Located
 
 _AHEAD = 10  # lines looked at to tell a signature or an attribution
+_START = 4096  # bytes of a body looked at before all of it is
+_FIRST_LINES = 40  # looked at before all of them are
 _ENOUGH = 250  # bytes of text after which no more is taken
 _SIGNATURE_LINES = 5  # a longer rest is no signature
 _SNIP = "[...]"
@@ -21,6 +23,11 @@ _SNIPS = ("[...]", "[…]", "...")
 def preview(part: Part, content: Buffer) -> str:
     """The preview of a parsed message: short lines, each with its line end."""
     for leaf in _text_leaves(part):
+        if leaf.media_subtype != b"HTML":
+            start = body.start_of(content, leaf, _START)
+            first = None if start is None else _preview_of(start, _FIRST_LINES, is_cut=True)
+            if first:
+                return first
         if leaf.body_size > PREVIEW_SOURCE:
             text = body.text_of(content, Located(leaf, ()), PREVIEW_SOURCE)
         else:
@@ -54,10 +61,25 @@ def _text_leaves(message: Part) -> list[Part]:
 
 def preview_text(text: str) -> str:
     """The preview of plain text."""
-    lines = list(map(str.strip, text.split("\n", PREVIEW_LINES)[:PREVIEW_LINES]))
+    found = _preview_of(text, _FIRST_LINES)
+    return _preview_of(text, PREVIEW_LINES) or "" if found is None else found
+
+
+def _preview_of(text: str, count: int, *, is_cut: bool = False) -> str | None:
+    """The preview from so many lines; None where more of them, or of the text, could change it."""
+    pieces = text.split("\n", count)
+    if is_cut and len(pieces) <= count:
+        return None
+    lines = [line.strip() for line in pieces[:count]]
+    # What decides on a line is the line and those ahead that are looked at.
+    known = len(lines) if len(pieces) <= count or count == PREVIEW_LINES else count - _AHEAD - 2
     out = _Output()
     at = _wrapped_attribution(lines, out)
-    while at < len(lines) and not _is_signature(lines, at) and out.size <= _ENOUGH:
+    while at < len(lines) and out.size <= _ENOUGH:
+        if at >= known:
+            return None
+        if _is_signature(lines, at):
+            break
         line = lines[at]
         if line.startswith(">") or _is_attribution(lines, at, out):
             out.snip()

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from mox._speedups import text_before_dot
 from mox.base.limits import SMTP_AUTH_DISCARD, SMTP_AUTH_LINE, SMTP_LINE
 from mox.smtp.command import Command, split_command
 
@@ -237,18 +238,28 @@ class _DataState:
 
         Cost  a few searches by the C library, whatever the number of dots.
         """
-        found = data.find(b"\r\n.\r\n", pos)
-        if found >= 0:
-            end = found + 2
+        # A line of which less than three bytes are here cannot be judged yet.
+        last = data.rfind(b"\n", max(pos, limit - 3), limit)
+        end = last + 1 if last >= 0 else limit
+        # Mostly the first line with a dot is the end of the message.
+        stop, paired = text_before_dot(data, pos, end)
+        if stop == end or (stop - 2 >= pos and data.startswith(b"\r\n.\r\n", stop - 2)):
+            end = stop
+            self.smuggling = self.smuggling or not paired
+            block = data[pos:end]
+            pieces.append(block)
         else:
-            # A line of which less than three bytes are here cannot be judged yet.
-            last = data.rfind(b"\n", max(pos, limit - 3), limit)
-            end = last + 1 if last >= 0 else limit
-        block = data[pos:end]
-        # RFC 5321 §2.3.8: CR only together with LF.  For the dots see _line_start.
-        if block.count(b"\r") != block.count(b"\r\n") or b"\n.\n" in block or b"\n.\r\n" in block:
-            self.smuggling = True
+            found = data.find(b"\r\n.\r\n", pos)
+            end = found + 2 if found >= 0 else end
+            block = data[pos:end]
+            # RFC 5321 §2.3.8: CR only together with LF.  For the dots see _line_start.
+            if (
+                block.count(b"\r") != block.count(b"\r\n")
+                or b"\n.\n" in block
+                or b"\n.\r\n" in block
+            ):
+                self.smuggling = True
+            pieces.append(block.replace(b"\r\n.", b"\r\n"))
         if block.endswith(b"\n"):
             self._start = _Start.CRLF if block.endswith(b"\r\n") else _Start.LF
-        pieces.append(block.replace(b"\r\n.", b"\r\n"))
         return end

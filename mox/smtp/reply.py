@@ -4,6 +4,7 @@ Source  RFC 5321 §4.2, RFC 2034, RFC 3463.
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -50,6 +51,7 @@ def reply(code: int, enhanced: str, text: str) -> Reply:
     return Reply(code=code, enhanced=enhanced, lines=tuple(text.splitlines()) or ("",))
 
 
+@lru_cache(maxsize=256)  # most replies are one of few, said again and again
 def format_reply(value: Reply) -> bytes:
     """The reply as it goes out, with CRLF.
 

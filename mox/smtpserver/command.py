@@ -47,18 +47,16 @@ def unmet(session: "Session", needs: tuple[Need, ...]) -> Reply | None:
 
 
 def _refusal(session: "Session", need: Need) -> Reply | None:
+    # Comparisons, and no table: members of an Enum are dear as keys, and this is asked for each command.
     transaction = session.transaction
-    met, refusal = {
-        Need.HELLO: (session.hello is not None, replies.HELLO_FIRST),
-        Need.LOGIN: (
-            not session.service.submission or session.account != "",
-            replies.AUTH_REQUIRED,
-        ),
-        Need.TRANSACTION: (transaction is not None, replies.MISSING_MAIL),
-        Need.NO_TRANSACTION: (transaction is None, replies.ALREADY_MAIL),
-        Need.RECIPIENTS: (
-            transaction is not None and bool(transaction.recipients),
-            replies.MISSING_RCPT,
-        ),
-    }[need]
-    return None if met else refusal
+    if need is Need.HELLO:
+        return replies.HELLO_FIRST if session.hello is None else None
+    if need is Need.LOGIN:
+        missing = session.service.submission and session.account == ""
+        return replies.AUTH_REQUIRED if missing else None
+    if need is Need.NO_TRANSACTION:
+        return None if transaction is None else replies.ALREADY_MAIL
+    if need is Need.TRANSACTION:
+        return replies.MISSING_MAIL if transaction is None else None
+    has_recipients = transaction is not None and bool(transaction.recipients)
+    return None if has_recipients else replies.MISSING_RCPT

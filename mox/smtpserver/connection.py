@@ -27,14 +27,22 @@ class Connection:
     """A ``Wire`` over a transport."""
 
     __slots__ = (
-        "_changed", "_drained", "_eof", "_idle", "_input", "_linger", "_lost", "_paused", "_stopped",
-        "_tls_source", "_transport", "local_ip", "peer_uid", "remote_ip", "stopping", "tls",
+        "_alarm", "_alarm_at", "_changed", "_drained", "_eof", "_idle", "_input", "_late", "_linger", "_loop",
+        "_lost", "_paused", "_stopped", "_tls_source", "_transport", "_until", "local_ip", "peer_uid",
+        "remote_ip", "stopping", "tls",
     )  # fmt: skip
 
     def __init__(self, transport: asyncio.Transport, tls_source: ServerTLS | None) -> None:
+        self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._tls_source = tls_source
         self._input = bytearray()
+        # The time limit of what we wait for, on the clock of the loop; None: we do not wait.  One timer
+        # is kept over many waits and looks then whether the limit was moved.
+        self._until: float | None = None
+        self._late = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
         self._eof = False
         self._lost = False
         self._idle = False
@@ -77,26 +85,50 @@ class Connection:
 
     async def _wait(self, timeout_s: float, *, idle: bool) -> None:
         self._idle = idle
+        self._limit(timeout_s)
         try:
-            async with asyncio.timeout(timeout_s):
-                while not self._input and not self._eof:
-                    if self._lost:
-                        raise ConnectionLost
-                    if idle and self.stopping:
-                        raise Stopping
-                    await self._change()
-        except TimeoutError as e:
-            raise TimedOut from e
+            while not self._input and not self._eof:
+                if self._lost:
+                    raise ConnectionLost
+                if idle and self.stopping:
+                    raise Stopping
+                if self._late:
+                    raise TimedOut
+                await self._change()
         finally:
             self._idle = False
+            self._until = None
 
     async def _change(self) -> None:
-        """Wait until something is received, ends, or the server stops."""
-        self._changed = asyncio.get_running_loop().create_future()
+        """Wait until something is received, ends, is late, or the server stops."""
+        self._changed = self._loop.create_future()
         try:
             await self._changed
         finally:
             self._changed = None
+
+    def _limit(self, seconds: float) -> None:
+        """Set the time limit.    Cost: mostly nothing, the timer is there already and is not moved."""
+        self._late = False
+        self._until = until = self._loop.time() + seconds
+        if self._alarm is None or until < self._alarm_at:
+            self._set_alarm(until)
+
+    def _set_alarm(self, at: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._until is None:
+            return
+        if self._until > self._loop.time():
+            self._set_alarm(self._until)
+            return
+        self._late = True
+        self._wake()
 
     async def send(self, data: bytes) -> None:
         """Hand over bytes; waits while the client is behind.    Errors: ConnectionLost."""
@@ -171,14 +203,20 @@ class Connection:
             self._paused = False
             self._transport.write_eof()
             self._transport.resume_reading()
-            try:
-                async with asyncio.timeout(SMTP_LINGER):
-                    while not self.over:
-                        await self._change()
-            except TimeoutError:
+            if not await self._ends_within(SMTP_LINGER):
                 self._transport.abort()
                 return
         self._transport.close()
+
+    async def _ends_within(self, seconds: float) -> bool:
+        """Does the client send nothing more, before that time is over?"""
+        self._limit(seconds)
+        while not self.over:
+            if self._late:
+                return False
+            await self._change()
+        self._until = None
+        return True
 
     # What the protocol objects report.
 
@@ -200,13 +238,16 @@ class Connection:
     def was_lost(self) -> None:
         """The connection is gone from now on."""
         self._lost = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         self._stopped.set()
         self.resume()
         self._wake()
 
     def pause(self) -> None:
         """The client is behind."""
-        self._drained = asyncio.get_running_loop().create_future()
+        self._drained = self._loop.create_future()
 
     def resume(self) -> None:
         """The client caught up."""

@@ -180,10 +180,9 @@ class Session:
 
     def _note(self, verb: str, reply: Reply | None, seconds: float) -> None:
         code, enhanced = (str(reply.code), reply.enhanced) if reply is not None else ("", "")
-        metrics.SMTP_COMMAND_SECONDS.labels(self.service.kind, verb, code, enhanced).observe(
-            seconds
-        )
-        self.log.debug("smtp.command", cmd=verb, code=code, ms=round(seconds * 1000, 3))
+        metrics.smtp_command_seconds(self.service.kind, verb, code, enhanced).observe(seconds)
+        if self.log.enabled("debug"):
+            self.log.debug("smtp.command", cmd=verb, code=code, ms=round(seconds * 1000, 3))
 
     def say(self, reply: Reply) -> None:
         """Queue a reply.    Errors carry the id under which our log knows this connection."""
@@ -203,6 +202,7 @@ class Session:
         """
         clock = self.service.clock
         until: float | None = None
+        left = timeout_s
         while True:
             event = self._reader.next()
             if not isinstance(event, Signal):
@@ -213,9 +213,10 @@ class Session:
                 await self.pause(self.service.delays.slow_read_s)
             if until is None:
                 until = clock.monotonic_s() + timeout_s
-            left = until - clock.monotonic_s()
-            if left <= 0:
-                raise TimedOut
+            else:
+                left = until - clock.monotonic_s()
+                if left <= 0:
+                    raise TimedOut
             data = await self.wire.receive(left, idle=idle)
             self._at_once = 0
             if not data:

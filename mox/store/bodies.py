@@ -7,7 +7,6 @@ else shows that a body is needed, so each is counted here; ``reclaim`` leaves it
 import asyncio
 import errno
 from collections import Counter, deque
-from concurrent.futures import ThreadPoolExecutor
 
 from mox.base.errors import Unavailable
 from mox.base.limits import COMMIT_GROUP
@@ -15,6 +14,7 @@ from mox.base.log import get_logger
 from mox.store.blobs.base import Blobs, Body, SpoolFile
 from mox.store.errors import DiskFull, StoreStopped
 from mox.store.layout.rows import Location
+from mox.store.thread import WorkThreads
 
 log = get_logger("store")
 
@@ -29,7 +29,7 @@ class BodyWriter:
     def __init__(self, blobs: Blobs) -> None:
         self.unnamed: Counter[int] = Counter()
         self._blobs = blobs
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bodies")
+        self._thread = WorkThreads("bodies")
         self._pending: deque[tuple[Body, asyncio.Future[Location]]] = deque()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -71,10 +71,9 @@ class BodyWriter:
             self._stopping = True
             self._wake.set()
             await self._task
-            self._thread.shutdown(wait=True)
+            self._thread.close()
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             while not self._pending:
                 if self._stopping:
@@ -82,9 +81,7 @@ class BodyWriter:
                 self._wake.clear()
                 await self._wake.wait()
             group = [self._pending.popleft() for _ in range(min(len(self._pending), COMMIT_GROUP))]
-            results = await loop.run_in_executor(
-                self._thread, self._store, [body for body, _ in group]
-            )
+            results = await self._thread.run(self._store, [body for body, _ in group])
             for (body, future), result in zip(group, results, strict=True):
                 if isinstance(result, Exception):
                     if not future.done():

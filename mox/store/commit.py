@@ -8,12 +8,12 @@ woken and ``after_sync`` is called.  What each reply of a face promises is decis
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from mox.base.limits import COMMIT_GROUP
 from mox.base.log import get_logger
 from mox.store.engine.base import Batch, Engine
 from mox.store.errors import StoreStopped
+from mox.store.thread import WorkThreads
 
 log = get_logger("store")
 
@@ -28,7 +28,7 @@ class Committer:
     def __init__(self, engine: Engine, *, lazy_sync_s: float = LAZY_SYNC_S) -> None:
         self._engine = engine
         self._lazy_sync_s = lazy_sync_s
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._thread = WorkThreads("commit")
         self._pending: deque[Staged] = deque()
         self._unsynced: deque[tuple[int, Callable[[], None]]] = deque()
         self._staged = 0  # ticket of the last batch handed in
@@ -97,7 +97,7 @@ class Committer:
             await self._task
             if self._lazy is not None:
                 self._lazy.cancel()
-            self._thread.shutdown(wait=True)
+            self._thread.close()
 
     def _sync_all(self) -> None:
         self._lazy = None
@@ -119,7 +119,6 @@ class Committer:
             self._stop(error)
 
     async def _commit_groups(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             while not self._pending and self._sync_wanted <= self._synced:
                 if self._stopping:
@@ -129,7 +128,7 @@ class Committer:
             group = [self._pending.popleft() for _ in range(min(len(self._pending), COMMIT_GROUP))]
             last = group[-1][0] if group else self._written
             self._unsynced.extend((ticket, call) for ticket, _, call in group if call is not None)
-            synced = await loop.run_in_executor(self._thread, self._commit, group)
+            synced = await self._thread.run(self._commit, group)
             self._written = last
             _wake(self._write_waiters, last)
             if synced:

@@ -91,7 +91,6 @@ class Spool:
     def write(self, chunk: bytes) -> None:
         """Add bytes.    Errors: DiskFull, OSError."""
         self.size += len(chunk)
-        self._crc = zlib.crc32(chunk, self._crc)
         try:
             self._keep(chunk)
         except OSError as e:
@@ -110,9 +109,11 @@ class Spool:
                 self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
             )
             for earlier in self._chunks:
+                self._crc = zlib.crc32(earlier, self._crc)
                 _write(self._fd, earlier)
             self._chunks.clear()
         if self._fd >= 0:
+            self._crc = zlib.crc32(chunk, self._crc)
             _write(self._fd, chunk)
         else:
             self._chunks.append(chunk)

@@ -69,11 +69,15 @@ async def append(
         for message in messages:
             message.check()
         account.check_quota(sum(message.size for message in messages))
-        # All of them come to their end, so that ``kept`` is complete whatever happens.
-        results = await asyncio.gather(
-            *(_store(account, message, kept) for message in messages), return_exceptions=True
-        )
-        change, uids = _add_stored(account, mailbox, _all_stored(results), origin)
+        if len(messages) == 1:
+            stored = [await _store(account, messages[0], kept)]
+        else:
+            # All of them come to their end, so that ``kept`` is complete whatever happens.
+            results = await asyncio.gather(
+                *(_store(account, message, kept) for message in messages), return_exceptions=True
+            )
+            stored = _all_stored(results)
+        change, uids = _add_stored(account, mailbox, stored, origin)
         ticket = change.stage()
     except BaseException:
         for item in kept:

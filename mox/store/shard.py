@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -36,6 +35,7 @@ from mox.store.mailboxes import SPECIAL_USES
 from mox.store.rates import Rates
 from mox.store.reclaim import Reclaimer
 from mox.store.recover import recover_mailbox
+from mox.store.thread import WorkThreads
 from mox.store.tidy import Tidier
 from mox.store.votes import Organizational
 from mox.store.words import WordCache
@@ -87,7 +87,7 @@ class Shard:
         self.rates = Rates()
         self.tidier = Tidier(self)
         self.spool_folder = spool_folder
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        self._readers = WorkThreads("read", READERS)
         self.configure: Callable[[Account], None] = _leave  # of each account that is opened
         # There is one object of an account: whoever still has one that is not kept, shares it.
         self._accounts: WeakValueDictionary[str, Account] = WeakValueDictionary()
@@ -104,8 +104,7 @@ class Shard:
 
     async def in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call in a reader thread."""
-        assert not kwargs
-        return await asyncio.get_running_loop().run_in_executor(self._readers, call, *args)
+        return await self._readers.run(call, *args, **kwargs)
 
     def named(self, location: Location) -> None:
         """A row that names the place of a body is staged."""
@@ -302,7 +301,7 @@ class Shard:
         await self.eraser.close()
         await self.bodies.close()
         await self.committer.close()
-        self._readers.shutdown(wait=True)
+        self._readers.close()
         self.blobs.close()
         self.engine.close()
 

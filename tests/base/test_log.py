@@ -70,6 +70,34 @@ def test_json_lines_too(output: Output, text: str) -> None:
     assert json.loads(line)["event"] == "real"
 
 
+VALUES = [
+    *HOSTILE,
+    *[text.encode("utf-8", "replace") for text in HOSTILE],
+    "",
+    "\\",
+    'a"',
+    None,
+    True,
+    False,
+    0,
+    1.5,
+    -3,
+]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_the_short_way_writes_what_the_library_writes(output: Output, value: object) -> None:
+    """A field that is bound as well takes the long way."""
+    log.get_logger("area").bind(first=value).info("real", user=value, last=1)
+    log.get_logger("area").bind(first=value, last=2).info("real", user=value, last=1)
+    short, long = [line.partition(" ")[2] for line in output.getvalue().splitlines()]
+    level, event, area, *_ = long.split(" ")
+    assert (level, event, area) == ("level=info", "event=real", "area=area")
+    assert sorted(re.findall(r'[a-z]+(?:="(?:[^"\\]|\\.)*"|=[^" ]*)?', short)) == sorted(
+        re.findall(r'[a-z]+(?:="(?:[^"\\]|\\.)*"|=[^" ]*)?', long)
+    )
+
+
 def test_a_trace_is_one_line(output: Output) -> None:
     try:
         raise ValueError("first\nevent=forged")

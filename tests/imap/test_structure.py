@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mox.imap import structure
 from mox.message.address import GROUP_END, Address
@@ -207,3 +209,24 @@ def test_depth_is_no_matter() -> None:
 def test_a_group_end_in_an_envelope() -> None:
     shown = structure.format_envelope(Envelope(cc=(Address(mailbox=b"g"), GROUP_END)), False)
     assert b'((NIL NIL "g" NIL)(NIL NIL NIL NIL))' in shown
+
+
+_texts = st.lists(
+    st.sampled_from([b"a", b" ", b"=?", b"=?utf-8?q?=C3=A4?=", b"\xc3\xa4", b"\xff", b"\0", b"\x1b$B", b'"'])
+    | st.binary(max_size=3)
+).map(b"".join)  # fmt: skip
+_lists = st.lists(
+    st.builds(Address, st.none() | _texts, st.none(), st.none() | _texts, st.none() | _texts),
+    max_size=2,
+).map(tuple)
+
+
+@given(st.none() | _texts, _lists, st.none() | _texts)
+def test_both_envelopes_are_those_of_their_clients(
+    subject: bytes | None, from_: tuple[Address, ...], message_id: bytes | None
+) -> None:
+    one = Envelope(subject=subject, from_=from_, message_id=message_id)
+    assert structure.both_envelopes(one) == (
+        structure.format_envelope(one, utf8=False),
+        structure.format_envelope(one, utf8=True),
+    )

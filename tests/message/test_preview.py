@@ -3,8 +3,12 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mox.base.limits import PREVIEW_LINES
 from mox.message import mime
+from mox.message import preview as module
 from mox.message.htmltext import html_to_text
 from mox.message.preview import preview, preview_text
 
@@ -145,3 +149,37 @@ def test_hostile_text_takes_linear_time(unit: str) -> None:
         found = of(f"Content-Type: text/{kind}", "", unit * (1_500_000 // len(unit)))
         assert len(found) <= 256
     assert time.process_time() - start < 15  # far from any time that grows with the square
+
+
+_lines = st.lists(
+    st.sampled_from(["", "text", "> quoted", "--", "On 1 May:", "wrote:", "[...]", "x" * 60]),
+    max_size=90,
+)
+
+
+@given(_lines, st.sampled_from(["\n", "\n\n", " \n"]))
+def test_the_first_lines_decide_as_all_of_them_do(lines: list[str], end: str) -> None:
+    text = end.join(lines)
+    every = module._preview_of(text, PREVIEW_LINES)
+    assert every is not None
+    assert module._preview_of(text, 40) in (None, every)
+    assert preview_text(text) == every
+
+
+_HEADERS = ["", "Content-Type: text/plain; charset=utf-8", "Content-Type: text/plain; charset=utf-16",
+    "Content-Type: text/plain; charset=unknown", "Content-Transfer-Encoding: quoted-printable"]  # fmt: skip
+
+
+@given(_lines, st.sampled_from(_HEADERS), st.sampled_from(["x", "\xe4"]), st.integers(0, 200))
+def test_the_start_of_a_long_text_decides_as_all_of_it_does(
+    lines: list[str], header: str, end: str, size: int
+) -> None:
+    body = "\n".join([*lines, end * 5000]).encode("latin-1").replace(b"\n", b"\r\n")
+    content = header.encode() + b"\r\n" * bool(header) + b"\r\n" + body
+    part = mime.parse(content)
+    found = preview(part, content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_START", 1_000_000)
+        assert found == preview(part, content)
+        patch.setattr(module, "_START", size)
+        assert found == preview(part, content)

@@ -1,5 +1,7 @@
 """Real sockets on loopback, with the event loop of Python and with uvloop."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import socket
@@ -7,6 +9,7 @@ import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import uvloop
@@ -23,6 +26,7 @@ from mox.sasl.secretset import SecretSet
 from mox.smtpserver import connection as connection_module
 from mox.smtpserver.connection import failure_reason
 from mox.smtpserver.server import SmtpServer
+from mox.smtpserver.wire import ConnectionLost, TimedOut
 
 Loop = Callable[[Callable[[], Awaitable[None]]], None]
 
@@ -464,3 +468,90 @@ def test_lmtp_over_a_unix_socket(run: Loop, house: House, tmp_path: Path) -> Non
         assert b"from mx.example ([127.0.0.1])" in house.store.messages[0][2].prefix
 
     run(main)
+
+
+class StillLoop:
+    """The clock and the timers of a loop, moved by a test."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[Timer] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, at: float, call: Callable[[], None]) -> Timer:
+        self.timers.append(Timer(at, call))
+        return self.timers[-1]
+
+    def create_future(self) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        while due := [timer for timer in self.timers if timer.is_set and timer.at <= self.now]:
+            due[0].is_set = False
+            due[0].call()
+
+
+class Timer:
+    def __init__(self, at: float, call: Callable[[], None]) -> None:
+        self.at = at
+        self.call = call
+        self.is_set = True
+
+    def cancel(self) -> None:
+        self.is_set = False
+
+
+def _still() -> tuple[connection_module.Connection, StillLoop]:
+    transport = mock.Mock()
+    transport.get_extra_info.return_value = None
+    made, loop = connection_module.Connection(transport, None), StillLoop()
+    made._loop = loop  # type: ignore[assignment]
+    return made, loop
+
+
+async def test_each_wait_has_its_whole_time_and_they_share_a_timer() -> None:
+    connection, loop = _still()
+    for _ in range(100):
+        waiting = asyncio.ensure_future(connection.receive(10.0, idle=True))
+        await asyncio.sleep(0)
+        loop.advance(1.0)
+        assert not waiting.done()
+        connection.received(b"x")
+        assert await waiting == b"x"
+    assert len(loop.timers) <= 15
+    waiting = asyncio.ensure_future(connection.receive(10.0, idle=True))
+    await asyncio.sleep(0)
+    loop.advance(9.9)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    loop.advance(0.2)
+    with pytest.raises(TimedOut):
+        await waiting
+
+
+async def test_a_shorter_limit_holds_after_a_longer_one() -> None:
+    connection, loop = _still()
+    for limit, passes in ((300.0, 1.0), (5.0, 4.0), (300.0, 200.0)):
+        waiting = asyncio.ensure_future(connection.receive(limit, idle=False))
+        await asyncio.sleep(0)
+        loop.advance(passes)
+        connection.received(b"x")
+        assert await waiting == b"x"
+    waiting = asyncio.ensure_future(connection.receive(5.0, idle=False))
+    await asyncio.sleep(0)
+    loop.advance(5.0)
+    with pytest.raises(TimedOut):
+        await waiting
+
+
+async def test_no_timer_is_left_when_a_connection_is_gone() -> None:
+    connection, loop = _still()
+    waiting = asyncio.ensure_future(connection.receive(10.0, idle=True))
+    await asyncio.sleep(0)
+    connection.was_lost()
+    with pytest.raises(ConnectionLost):
+        await waiting
+    assert not any(timer.is_set for timer in loop.timers)

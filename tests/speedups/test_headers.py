@@ -35,6 +35,8 @@ def test_the_door_gives_the_one_it_says() -> None:
     assert _speedups.scan_header is chosen.scan_header
     assert _speedups.scan_body is chosen.scan_body
     assert _speedups.filter_fields is chosen.filter_fields
+    assert _speedups.count_line_ends is chosen.count_line_ends
+    assert _speedups.text_before_dot is chosen.text_before_dot
 
 
 def test_faults_have_the_same_numbers() -> None:
@@ -206,3 +208,32 @@ def test_large_ranges_run_without_the_lock(module: ModuleType) -> None:
     assert (len(fields), at, lines) == (1, len(head), 20_001)
     assert module.scan_body(data, at, len(data), (b"b",))[5] == 19_999
     assert module.filter_fields(data, 0, len(head), [b"b"], True) == head
+
+
+_ends = st.lists(
+    st.sampled_from([b"\r\n", b"\n", b"\r", b".", b"x", b"\n.\n", b"\r\n.\r\n"]), max_size=12
+).map(b"".join)
+
+
+@given(_ends)
+def test_count_line_ends_is_the_twin(data: bytes) -> None:
+    assert compiled.count_line_ends(data) == plain.count_line_ends(data)
+
+
+@given(_ends, st.integers(0, 6), st.integers(0, 6))
+def test_text_before_dot_is_the_twin(data: bytes, start: int, cut: int) -> None:
+    end = max(0, len(data) - cut)
+    start = min(start, end)
+    found = compiled.text_before_dot(data, start, end)
+    assert found == plain.text_before_dot(data, start, end)
+    assert type(found[1]) is bool
+
+
+def test_text_before_dot(module: ModuleType) -> None:
+    assert module.text_before_dot(b"a\r\nb\r\n.\r\nc\r", 0, 11) == (6, True)
+    assert module.text_before_dot(b"a\rb\n.c", 0, 6) == (4, False)
+    assert module.text_before_dot(b"a\r", 0, 2) == (2, False)
+    assert module.text_before_dot(b"", 0, 0) == (0, True)
+    for start, end in ((-1, 1), (2, 1), (0, 4)):
+        with pytest.raises(ValueError, match="range"):
+            module.text_before_dot(b"abc", start, end)

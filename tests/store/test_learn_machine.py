@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from support.knowledge import org_of, past, stored_counts, trained_anew
 from support.reputation import NOW, Oracle, senders
-from support.turns import Later
+from support.turns import Later, OnExecutor
 
 from mox.base.clock import FrozenClock
 from mox.base.flags import JUNK, NOTJUNK, SEEN
@@ -116,8 +116,8 @@ class KnowledgeAgainstMessages(RuleBasedStateMachine):
         for user in (bodies, commit, shard):
             later = mock.patch.object(
                 user,
-                "ThreadPoolExecutor",
-                side_effect=lambda workers, **_: Later(rng, 8, in_order=workers == 1),
+                "WorkThreads",
+                side_effect=lambda _, count=1: OnExecutor(Later(rng, 8, in_order=count == 1)),
             )
             self.patches.enter_context(later)
         self.loop = asyncio.new_event_loop()

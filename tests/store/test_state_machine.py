@@ -16,6 +16,7 @@ from unittest import mock
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
+from support.turns import OnExecutor
 
 from mox._speedups import ranges_of
 from mox.base import flags as flagbits
@@ -240,10 +241,10 @@ class AccountAgainstModel(RuleBasedStateMachine):
         self.engine: Engine = MemoryEngine()
         self.blobs = MemoryBlobs()
         self.gate = Gate()
-        in_turn = InTurn(self.gate)
+        in_turn = OnExecutor(InTurn(self.gate))
         for module in (bodies, commit, shard):
             self.patches.enter_context(
-                mock.patch.object(module, "ThreadPoolExecutor", return_value=in_turn)
+                mock.patch.object(module, "WorkThreads", return_value=in_turn)
             )
         self.boxes: dict[str, Box] = {}
         self.clients: list[Client] = []

@@ -15,7 +15,7 @@ class Later(Executor):
     """Jobs run on the event loop, some turns after they were handed in; in what order is drawn once.
 
     What real threads do beside the loop happens between two of its steps.    Give it to whatever would
-    make a ``ThreadPoolExecutor``; jobs of one executor with ``in_order`` run one after another.
+    make ``WorkThreads``, by way of ``OnExecutor``; jobs of one executor with ``in_order`` run one after another.
     """
 
     def __init__(self, rng: random.Random, most: int, *, in_order: bool) -> None:
@@ -59,3 +59,22 @@ class Later(Executor):
             loop.call_soon(job)
         else:
             loop.call_soon(self._after, turns - 1, job)
+
+
+class OnExecutor:
+    """In the place of ``WorkThreads``: calls go to an executor."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def run(self, call: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """As ``WorkThreads``."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, call, *args)
+
+    def submit(self, call: Callable[..., None], *args: Any) -> None:
+        """As ``WorkThreads``."""
+        self._executor.submit(call, *args)
+
+    def close(self) -> None:
+        """As ``WorkThreads``."""
+        self._executor.shutdown()

@@ -172,6 +172,20 @@ def scan_body(
     )
 
 
+def count_line_ends(data: bytes | mmap | memoryview) -> tuple[int, int]:
+    """LF and CRLF; see headers.pyx."""
+    text = bytes(data)
+    return text.count(b"\n"), text.count(b"\r\n")
+
+
+def text_before_dot(data: bytes | mmap | memoryview, start: int, end: int) -> tuple[int, bool]:
+    """The text up to a line that begins with a dot; see headers.pyx."""
+    text = _check(data, start, end)
+    found = text.find(b"\n.", start, end)
+    stop = end if found < 0 else found + 1
+    return stop, text.count(b"\r", start, stop) == text.count(b"\r\n", start, stop)
+
+
 def filter_fields(
     data: bytes | mmap | memoryview, start: int, end: int, names: list[bytes], exclude: bool
 ) -> bytes:

@@ -80,6 +80,8 @@ class Running(Generic[T_co]):
 
     async def finding(self) -> Finding[T_co]:
         """Wait for it; whoever stops waiting does not end the check."""
+        if self._task.done():
+            return self._task.result()
         return await asyncio.shield(self._task)
 
     def result(self) -> Finding[T_co]:

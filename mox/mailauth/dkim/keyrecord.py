@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
@@ -118,9 +119,14 @@ def load_key(record: KeyRecord) -> PublicKey:
         return _load_ed25519(record.key)
     if record.kind != "rsa":
         raise BadKey("unknown kind of key")
+    return _load_rsa(record.key)
+
+
+@lru_cache(maxsize=512)  # senders come again, and a key that verified before verifies faster
+def _load_rsa(octets: bytes) -> RSAPublicKey:
     try:
         # SubjectPublicKeyInfo as everybody publishes, or the bare RSAPublicKey of §3.6.1.
-        key = load_der_public_key(record.key)
+        key = load_der_public_key(octets)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise BadKey("malformed or too short key", cause=error) from error
     if not isinstance(key, RSAPublicKey):

@@ -129,15 +129,14 @@ async def _deliver(
     checked: submission.Checked | None,
 ) -> list[Reply]:
     added_fields = b"" if checked is None else checked.added_fields
-    ids = values_of(added_fields + received.header, [b"message-id"]).get(b"message-id", [])
-    canonical = messageid.canonical(ids[0]) if ids else None
     delivery = deliver.Delivery(
         arrival=_arrival(session, transaction),
         sender=transaction.sender,
         recipients=transaction.recipients,
         received=received,
         added_fields=added_fields,
-        message_id=canonical.value if canonical is not None else "",
+        # Of other mail the header is read where it is needed.
+        message_id="" if checked is None else _message_id(added_fields + received.header),
     )
     submitter = session.service.submitter
     if checked is not None and submitter is not None:
@@ -152,7 +151,7 @@ async def _deliver(
         target = recipient.target
         account = target.account if isinstance(target, Target) else "(alias)"
         if failure is None:
-            metrics.SMTP_DELIVERIES.labels("delivered", "").inc()
+            metrics.smtp_deliveries("delivered").inc()
             session.log.info("smtp.delivered", to=to, account=account, size=received.size)
             outcomes.append(replies.DELIVERED)
             continue
@@ -168,6 +167,12 @@ async def _deliver(
         failed = any(not outcome.is_positive for outcome in outcomes)
         metrics.SMTP_SUBMISSIONS.labels("queueerror" if failed else "ok").inc()
     return outcomes
+
+
+def _message_id(header: bytes) -> str:
+    ids = values_of(header, [b"message-id"]).get(b"message-id", [])
+    canonical = messageid.canonical(ids[0]) if ids else None
+    return "" if canonical is None else canonical.value
 
 
 async def _judge(
