@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from support.imapclient import ConnectionEnded
 from support.serving import Serve, wait_until
+from support.smtpclient import SmtpClient, stuffed
 from support.smtpsink import Sink, in_thread
 
 from mox.queue.changing import kick
@@ -58,20 +59,35 @@ class Submitters:
                 while True:
                     count += 1
                     token = f"round{self._number}-client{client}-{count}"
-                    # One recipient, or two of one domain, or two of different ones.
-                    names = [f"a@d{client}.example", f"b@d{client}.example", "c@other.example"]
-                    recipients = names[: 1 + count % 3]
                     body = b"x" * 70 + b"\r\n"
                     message = (
                         f"From: alice@example.org\r\nSubject: {token}\r\n\r\n".encode() + body * 20
                     )
-                    reply = smtp.deliver(
-                        b"alice@example.org", [name.encode() for name in recipients], message
-                    )
-                    if reply.code == 250:
-                        self.accepted += [(token, name) for name in recipients]
+                    recipients = self.send(smtp, client, count, message)
+                    self.accepted += [(token, name) for name in recipients]
         except (OSError, AssertionError, ConnectionEnded):
             return  # the server is gone; what it promised is written down
+
+    def send(self, smtp: SmtpClient, client: int, count: int, message: bytes) -> list[str]:
+        """A transaction; to whom it was."""
+        # One recipient, or two of one domain, or two of different ones.
+        names = [f"a@d{client}.example", f"b@d{client}.example", "c@other.example"]
+        recipients = names[: 1 + count % 3]
+        smtp.deliver(b"alice@example.org", [name.encode() for name in recipients], message)
+        return recipients
+
+
+class Holders(Submitters):
+    """Whose messages are held for a moment, for a user here."""
+
+    def send(self, smtp: SmtpClient, client: int, count: int, message: bytes) -> list[str]:
+        """A transaction; to whom it was."""
+        smtp.command(b"MAIL FROM:<alice@example.org> HOLDFOR=1", 250)
+        smtp.command(b"RCPT TO:<bob@example.net>", 250)
+        smtp.command(b"DATA", 354)
+        smtp.send(stuffed(message))
+        smtp.expect(smtp.read_reply(), 250)
+        return ["bob@example.net"]
 
 
 class House:
@@ -102,6 +118,26 @@ class House:
         for one in list(self.sink.taken):
             token = one.content.partition(b"Subject: ")[2].partition(b"\r\n")[0].decode()
             found.update((token, name) for name in one.recipients)
+        return found
+
+    def wait_for_more(self, count: int) -> None:
+        """Until bob has so many messages more; by one connection: too many are refused."""
+        with self.server.login("bob@example.net") as imap:
+            before = imap.select("INBOX").exists
+            wait_until(
+                lambda: imap.select("INBOX").exists >= before + count, 120.0, self.server.said
+            )
+
+    def subjects(self) -> Counter[str]:
+        """Of bob's messages."""
+        found: Counter[str] = Counter()
+        with self.server.login("bob@example.net") as imap:
+            if imap.select("INBOX").exists:
+                for value in imap.ok(b"FETCH 1:* (RFC822.HEADER)").fetched().values():
+                    header = value.get(b"RFC822.HEADER", b"")
+                    assert isinstance(header, bytes)
+                    found[header.partition(b"Subject: ")[2].partition(b"\r\n")[0].decode()] += 1
+        found.pop("", None)  # of one that arrived meanwhile
         return found
 
     def look(self) -> set[tuple[str, str]]:
@@ -159,3 +195,31 @@ def test_nothing_that_was_accepted_is_lost(house: House) -> None:
     assert max(often) <= 1 + ROUNDS
     repeated = sum(count for times, count in often.items() if times > 1)
     assert repeated <= ROUNDS * 3 * 40, often
+
+
+def test_nothing_that_was_held_for_a_user_is_lost(house: House) -> None:
+    server, rng = house.server, random.Random(8)
+    accepted: set[str] = set()
+    server.start()
+    server.set_passwords("alice", "bob")
+    for number in range(ROUNDS):
+        holders = Holders(server, number)
+        holders.start()
+        house.wait_for_more(40)
+        time.sleep(rng.uniform(0.0, 0.4))
+        server.kill()
+        holders.join()
+        accepted |= {token for token, _ in holders.accepted}
+        # What is still queued becomes due at once.
+        queued = {subject for subject, _ in house.look()}
+        server.start()
+        lost = accepted - set(house.subjects()) - queued
+        assert not lost, f"round {number}: {len(lost)} lost, as {sorted(lost)[:5]}"
+    wait_until(lambda: not accepted - set(house.subjects()), 120.0, server.said)
+    often = Counter(house.subjects().values())
+    assert house.sink.taken == [], "mail for a user here went elsewhere"
+    assert server.stop() == 0
+    # Only what was being delivered at one of the kills came again.
+    assert max(often) <= 1 + ROUNDS
+    repeated = sum(count for times, count in often.items() if times > 1)
+    assert repeated <= ROUNDS * 40, often

@@ -14,7 +14,9 @@ from mox.inbound.checks.dkim import Keys, keys_unavailable, look_up_keys
 from mox.inbound.context import Context
 from mox.mailauth.arc.verify import Result, Status, Verification
 
-_FEW = 2  # sets whose seals are verified on the event loop; more may be made to be costly
+# What is judged on the event loop; more may be made to be costly.
+_FEW = 2  # sets
+_INLINE = 64 * 1024  # bytes of a header section
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +67,8 @@ async def finding(running: Running[Keys] | None, ctx: Context) -> Finding[Chain]
         return NO_CHAIN
     keys = await running.finding()
     chain = _chain(ctx)
-    sealers = chain.sealers
-    if len(sealers) > _FEW:
+    sealers, heading = chain.sealers, ctx.heading
+    if len(sealers) > _FEW or (heading is not None and len(heading.block) > _INLINE):
         result = await asyncio.to_thread(chain.judge, keys.facts)
     else:
         result = chain.judge(keys.facts)
