@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
+from mox._speedups import count_line_ends, text_before_dot
 from mox.smtpclient.errors import BadContent
 
 
@@ -49,14 +50,12 @@ class LineEnds:
         """Errors: BadContent for a bare CR or LF."""
         if not piece:
             return
-        lines = piece.count(b"\r\n")
+        feeds, lines = count_line_ends(piece)
         # A pair that two pieces share counts once on either side.
         shared = self._last == b"\r" and piece.startswith(b"\n")
         if (self._last == b"\r") != shared:
             raise BadContent
-        if piece.count(b"\n") != lines + shared or piece.count(b"\r") != lines + piece.endswith(
-            b"\r"
-        ):
+        if feeds != lines + shared or piece.count(b"\r") != lines + piece.endswith(b"\r"):
             raise BadContent
         self._last = piece[-1:]
 
@@ -78,8 +77,11 @@ class Stuffing:
         """The piece as it goes out."""
         if not piece:
             return b""
-        joined = self._tail + piece
-        self._tail = joined[-2:]
+        before, self._tail = self._tail, (self._tail + piece[-2:])[-2:]
+        stop, _ = text_before_dot(piece, 0, len(piece))
+        if stop == len(piece) and not piece.startswith(b"."):
+            return piece  # mostly no line begins with a dot
+        joined = before + piece
         return joined.replace(b"\r\n.", b"\r\n..")[2:]
 
 
