@@ -53,7 +53,7 @@ async def retrain(account: Account, progress: Progress = _silent) -> Retraining:
         result = await _Run(course, subject, progress).run()
     except BaseException:
         try:
-            _drop(account, subject.generation)
+            account.ticket = _drop(account, subject.generation)
         except (StoreStopped, AccountMissing) as error:
             # With the account everything goes; else the next open removes it.
             log.debug("store.retrain_left", account=account.name, error=error.public)
