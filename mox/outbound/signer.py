@@ -3,9 +3,9 @@
 Source  RFC 6376 §5, RFC 6409 §8.1; spec/smtp-server.md section 7 point 8.
 """
 
-import asyncio
+import os
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from mox.base.log import get_logger
 from mox.mailauth.dkim.canonical import BadHeader
@@ -13,10 +13,13 @@ from mox.mailauth.dkim.sign import NotSigned, Signing, SigningKey
 from mox.message.buffer import Buffer
 from mox.store.blobs.base import SpoolFile
 from mox.store.content import map_file
+from mox.store.thread import WorkThreads
 
 log = get_logger("outbound")
 
 _PIECE = 1 << 20  # bytes hashed at a time
+
+_threads: Final = WorkThreads("sign", os.cpu_count() or 1)  # the processor is all that they need
 
 
 class Keys(Protocol):
@@ -63,7 +66,7 @@ async def signatures(
         return signing.finish()
 
     try:
-        return await asyncio.get_running_loop().run_in_executor(None, run)
+        return await _threads.run(run)
     except (NotSigned, BadHeader) as error:
         log.warn("dkim.not_signed", domain=keys[0].domain, problem=error.public)
         return b""

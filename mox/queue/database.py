@@ -8,10 +8,8 @@ Laws  A change reads what it needs, then is made and staged without waiting in b
       A read that must see every earlier change waits for ``settled`` first.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
@@ -38,6 +36,7 @@ from mox.store.engine.rocks import RocksEngine
 from mox.store.errors import DataUnreadable
 from mox.store.layout import keys as store_keys
 from mox.store.layout.rows import Location
+from mox.store.thread import WorkThreads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -111,7 +110,7 @@ class Database:
         self.notice_floor_ms = 0  # no notification is due before
         self.starter: Starter | None = None  # who begins new entries at once
         self.removed: set[int] = set()  # accounts of contents: ours is never removed
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="queue")
+        self._readers = WorkThreads("queue", READERS)
         self._watches: list[set[int]] = []
         self._listeners: list[Callable[[], None]] = []
         self.contents = Contents(self)
@@ -121,8 +120,7 @@ class Database:
 
     async def in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call in a reader thread."""
-        assert not kwargs
-        return await asyncio.get_running_loop().run_in_executor(self._readers, call, *args)
+        return await self._readers.run(call, *args, **kwargs)
 
     def named(self, location: Location) -> None:
         """A row that names the place of a content is staged."""
@@ -227,7 +225,7 @@ class Database:
         await self.contents.close()
         await self.bodies.close()
         await self.committer.close()
-        self._readers.shutdown(wait=True)
+        self._readers.close()
         self.blobs.close()
         self.engine.close()
 
