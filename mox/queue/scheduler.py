@@ -81,6 +81,7 @@ class Scheduler:
         self._paces: OrderedDict[str, Pace] = OrderedDict()
         self._deliveries: set[asyncio.Task[None]] = set()
         self._retries = 0  # of them
+        self._ends = 0  # of deliveries, so far
         self._claimed = 0  # first attempts that begin once they are durable
         self._next_ms = 0  # as the last look saw it
         self._blocked: frozenset[str] = frozenset()  # domains that it left something of
@@ -181,11 +182,13 @@ class Scheduler:
             due_ms = self._due_ms()
             if due_ms > self._database.clock.now_ms():
                 return None if due_ms == keys.NEVER else due_ms
-            self._next_ms = 0
+            self._next_ms, ends = 0, self._ends
             taken = await take(self._database, slots, self.schedule, self._jitter)
             if taken.endings:
                 await end(self._database, taken.endings)
             await self._begin(taken)
+            if taken.blocked and self._ends != ends:
+                continue  # one that ended meanwhile may have been what they waited for
             if not (taken.groups or taken.endings or taken.more):
                 self._blocked = taken.blocked
                 if not taken.starved:
@@ -329,6 +332,7 @@ class Scheduler:
     def ended(self, domain: str, answer: Answer) -> None:
         """A delivery to a domain ended."""
         self._pace(domain).ended(answer, self._database.clock.now_ms())
+        self._ends += 1
         if domain in self._blocked:
             self._next_ms = 0
 

@@ -44,9 +44,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     suppressed: frozenset[int]  # entries among them that are not to be sent
     endings: list[Entry]  # not begun: an operator ended them while they were tried the last time
     more: bool  # the look ended early: look again
-    blocked: frozenset[
-        str
-    ]  # domains with something due that has to wait for one of their deliveries
+    blocked: frozenset[str]  # domains with something due that waits for a delivery of theirs
     starved: bool  # something due has to wait for any delivery
     next_ms: int | None  # when there may be something due next; None: not before a delivery ends
 

@@ -231,3 +231,23 @@ async def test_what_waited_for_room_goes_when_a_delivery_ends(database: Database
         for gate in gates:
             gate.set()
         await until(lambda: database.counters.queued == 0)
+
+
+async def test_a_delivery_that_ends_while_others_are_looked_at_is_not_missed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carrier = Gated()
+
+    async def slow(*given: Any) -> Taken:
+        taken = await take(*given)
+        if taken.blocked:
+            carrier.gate.set()
+            await until(lambda: not database.busy)
+        return taken
+
+    monkeypatch.setattr(scheduler, "take", slow)
+    async with running(database, carrier):
+        for _ in range(QUEUE_DOMAIN_START + 1):
+            await add(database, submission())
+        await until(lambda: database.counters.queued == 0)
+    assert len(carrier.seen) == QUEUE_DOMAIN_START + 1
