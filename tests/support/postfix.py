@@ -122,8 +122,11 @@ class Postfix(MailServer):
             gid=owner.st_gid,
             dns="dnssec" if resolver else "disabled",
         )
-        main += "".join(f"{name} = {value}\n" for name, value in (settings or {}).items())
-        (config / "main.cf").write_text(main)
+        # A name that stands twice is warned of by every process; before postlogd runs, ten warnings fill
+        # its socket, and it waits for itself.
+        lines = dict(line.split(" =", 1) for line in main.splitlines())
+        lines |= {name: f" {value}" for name, value in (settings or {}).items()}
+        (config / "main.cf").write_text("".join(f"{name} ={lines[name]}\n" for name in lines))
         (config / "master.cf").write_text(MASTER.format(address=address, port=self.port))
         (config / "boxes").write_text("".join(f"{u}@{domain} {u}/\n" for u in users))
         self.resolv = self.folder / "resolv.conf" if resolver else None
