@@ -62,7 +62,8 @@ async def add(database: Database, submission: Submission) -> list[Entry]:
 
     What need not wait is begun in the same step (``starting``).
     Errors  FromIdTaken, DiskFull, Unavailable, StoreStopped: then nothing is queued.
-    Cost    one sync of the index, before it one of a content that is no row of it; 1,000 recipients take about 50 ms besides.
+    Cost    one sync of the index, before it one of a content that is no row of it; 1,000 recipients
+            took 80 to 187 ms in all, on a busy machine.
     """
     if not submission.recipients:
         _discard(submission)

@@ -1,7 +1,9 @@
 """Contents of messages in the queue: kept once for all recipients, erased after the last.
 
 A small content is a row itself, and durable with the batch that names it; a larger one is in a pack or
-in a file of its own, durable before.  Each entry and notification that needs a content has a reference row; there is no counter that a crash
+in a file of its own, durable before.
+
+Each entry and notification that needs a content has a reference row; there is no counter that a crash
 could leave wrong.  Whoever removes a reference notes the content; one task then erases those that
 nobody needs any more, and gives the space of packs back.
 """

@@ -62,7 +62,7 @@ def test_hostile_patterns_are_cheap() -> None:
     assert not Pattern("%a*" * (MAILBOX_NAME // 2) + "b").matches(name)
     assert not Pattern("a" * 1_000_000).matches(name)
     assert Pattern("*" * 1_000_000).matches(name)
-    assert time.process_time() - started < 5  # far from any time that grows with the square
+    assert time.process_time() - started < 0.5
 
 
 @given(st.text("ab/%*", max_size=8), st.text("ab/", max_size=8))

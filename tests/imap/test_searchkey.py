@@ -224,7 +224,7 @@ def test_long_chains_are_flat_and_deep_trees_refused(program: Program) -> None:
     left = program(b"OR " * 20_000 + b" ".join([b"SEEN"] * 20_001)).key
     assert isinstance(left, sk.Or)
     assert depth(program(b"NOT " * 40_000 + b"SEEN").key) == 1
-    assert time.process_time() - started < 20  # far from any time that grows with the square
+    assert time.process_time() - started < 2
     assert depth(program(b"NOT OR SEEN " * 20 + b"ALL").key) == 41
     with pytest.raises(BadSyntax, match="deep"):
         program(b"NOT OR SEEN " * limits.IMAP_NESTING + b"ALL")

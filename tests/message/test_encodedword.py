@@ -48,7 +48,7 @@ def test_many_words_take_linear_time() -> None:
     assert len(encodedword.decode(b"=?utf-8?Q?abc?= " * 40_000)) == 120_001
     assert len(encodedword.decode(b"=?" * 500_000)) == 1_000_000
     assert len(encodedword.decode(b"=?a?Q?" * 150_000)) == 900_000
-    assert time.process_time() - start < 20  # far from any time that grows with the square
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

@@ -662,7 +662,5 @@ def test_hostile_input_takes_linear_time(content: bytes) -> None:
     start = time.process_time()
     part = parse(content)
     # the plain twin makes no promise of speed
-    assert (
-        IMPLEMENTATION == "python" or time.process_time() - start < 25
-    )  # far from any time that grows with the square
+    assert IMPLEMENTATION == "python" or time.process_time() - start < 2.5
     assert part.end_offset == len(content)

@@ -51,4 +51,4 @@ def test_hostile_subjects_take_linear_time(unit: str) -> None:
     start = time.process_time()
     base, _ = base_subject(unit * 100_000 + "x" + "]" * 10)
     assert len(base) <= 1_000_000
-    assert time.process_time() - start < 10  # far from any time that grows with the square
+    assert time.process_time() - start < 1

@@ -126,7 +126,7 @@ def test_long_records_are_read_in_linear_time(filler: bytes) -> None:
     start = time.process_time()
     with contextlib.suppress(RecordError):
         parse(text)
-    assert time.process_time() - start < 5  # far from any time that grows with the square
+    assert time.process_time() - start < 0.5
 
 
 @given(st.binary(max_size=60))
