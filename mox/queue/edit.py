@@ -142,8 +142,11 @@ class Edit:
 
     # ------------------------------------------------------------ staging
 
-    def stage(self) -> int:
-        """Hand it to the committer; the ticket to wait for.    Errors: StoreStopped."""
+    def stage(self, *, is_patient: bool = False) -> int:
+        """Hand it to the committer; the ticket to wait for.    Errors: StoreStopped.
+
+        ``is_patient``: as ``Committer.stage``.
+        """
         database, batch = self._database, self.batch
         database.committer.check()
         for lane, time_ms in self._lowered:
@@ -166,7 +169,7 @@ class Edit:
             for call in self._then:
                 call()
 
-        ticket = database.committer.stage(batch, durable)
+        ticket = database.committer.stage(batch, durable, is_patient=is_patient)
         database.lanes.staged(ticket)
         database.touch(self._touched)
         return ticket

@@ -101,6 +101,8 @@ class ReplyParser:
 
         Errors  Malformed: not a reply line, the code changes within a reply, too many lines.
         """
+        if not self._lines and line[3:4] == b" ":
+            return _single(line)
         match = _LINE.fullmatch(line)
         if match is None:
             raise Malformed("not an SMTP reply")
@@ -115,6 +117,14 @@ class ReplyParser:
             return None
         lines, self._lines = self._lines, []
         return _assemble(int(code), [each.decode("utf-8", "replace") for each in lines])
+
+
+@lru_cache(maxsize=256)  # servers say the same few again and again
+def _single(line: bytes) -> Reply:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise Malformed("not an SMTP reply")
+    return _assemble(int(match[1]), [(match[3] or b"").decode("utf-8", "replace")])
 
 
 def _assemble(code: int, lines: list[str]) -> Reply:

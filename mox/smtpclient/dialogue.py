@@ -101,8 +101,11 @@ class Extensions(msgspec.Struct, frozen=True, kw_only=True):
     def limits(self) -> dict[str, int]:
         """RFC 9422 §4: MAILMAX, RCPTMAX, RCPTDOMAINMAX; a bad parameter list counts for nothing."""
         found: dict[str, int] = {}
+        words = self.keywords.get("LIMITS")
+        if not words:
+            return found  # most servers, asked for each message
         names: set[str] = set()
-        for word in self.keywords.get("LIMITS", ()):
+        for word in words:
             limit = _LIMIT.fullmatch(word.upper())
             if limit is None or limit[1] in names:
                 return {}

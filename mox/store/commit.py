@@ -17,6 +17,7 @@ from mox.store.thread import WorkThreads
 
 log = get_logger("store")
 
+PATIENCE_S = 0.003  # how long a batch waits for company that it is to share a group with
 LAZY_SYNC_S = 1.0  # a pure flag change is synced at the latest after so long (decision 0007)
 
 Staged = tuple[int, Batch, Callable[[], None] | None]
@@ -26,6 +27,7 @@ class Committer:
     """Makes staged batches durable in groups."""
 
     def __init__(self, engine: Engine, *, lazy_sync_s: float = LAZY_SYNC_S) -> None:
+        self.patience_s = PATIENCE_S
         self._engine = engine
         self._lazy_sync_s = lazy_sync_s
         self._thread = WorkThreads("commit")
@@ -33,28 +35,42 @@ class Committer:
         self._unsynced: deque[tuple[int, Callable[[], None]]] = deque()
         self._staged = 0  # ticket of the last batch handed in
         self._written = 0
+        self._write_wanted = 0
         self._synced = 0
         self._sync_wanted = 0
+        self._patient = 0  # ticket of the last one whose sync may come with that of another
         self._wake = asyncio.Event()
         self._write_waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._sync_waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._lazy: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._failed: BaseException | None = None
         self._stopping = False
         self._task = asyncio.get_running_loop().create_task(self._run(), name="committer")
 
-    def stage(self, batch: Batch, after_sync: Callable[[], None] | None = None) -> int:
+    def stage(
+        self,
+        batch: Batch,
+        after_sync: Callable[[], None] | None = None,
+        *,
+        is_patient: bool = False,
+    ) -> int:
         """Queue a batch; its ticket.    Errors: StoreStopped after a failed write.
 
         ``after_sync`` is called on the event loop once the batch is durable, in order of staging.
+        ``is_patient``: it goes with the group of the next batch that is not, or after PATIENCE_S.
         """
         self.check()
         self._staged += 1
         self._pending.append((self._staged, batch, after_sync))
+        loop = asyncio.get_running_loop()
         if self._lazy is None:
-            loop = asyncio.get_running_loop()
             self._lazy = loop.call_later(self._lazy_sync_s, self._sync_all)
-        self._wake.set()
+        if not is_patient:
+            self._write_wanted = self._staged
+            self._wake.set()
+        elif self._patience is None:
+            self._patience = loop.call_later(self.patience_s, self._end_patience)
         return self._staged
 
     def check(self) -> None:
@@ -74,12 +90,21 @@ class Committer:
     async def written(self, ticket: int) -> None:
         """Wait until a batch is in the write-ahead log: it survives a crash of the process."""
         if ticket > self._written:
+            if ticket > self._write_wanted:
+                self._write_wanted = ticket
+                self._wake.set()
             await self._wait(self._write_waiters, ticket)
 
-    async def synced(self, ticket: int) -> None:
-        """Wait until a batch is durable; asks for the sync."""
+    async def synced(self, ticket: int, *, is_patient: bool = False) -> None:
+        """Wait until a batch is durable; asks for the sync.
+
+        ``is_patient``: as it was staged; its sync comes with that of another, or after PATIENCE_S.
+        """
         if ticket > self._synced:
-            self.want_sync(ticket)
+            if is_patient and self._patience is not None:
+                self._patient = max(self._patient, ticket)
+            else:
+                self.want_sync(ticket)
             await self._wait(self._sync_waiters, ticket)
 
     def want_sync(self, ticket: int) -> None:
@@ -88,15 +113,23 @@ class Committer:
             self._sync_wanted = ticket
             self._wake.set()
 
+    def _end_patience(self) -> None:
+        self._patience = None
+        if self._staged > self._written:
+            self._write_wanted = self._staged
+            self._wake.set()
+        self.want_sync(self._patient)
+
     async def close(self) -> None:
         """Commit what is staged, then stop."""
         if not self._stopping:
             self._stopping = True
-            self._sync_wanted = self._staged
+            self._write_wanted = self._sync_wanted = self._staged
             self._wake.set()
             await self._task
-            if self._lazy is not None:
-                self._lazy.cancel()
+            for timer in (self._lazy, self._patience):
+                if timer is not None:
+                    timer.cancel()
             self._thread.close()
 
     def _sync_all(self) -> None:
@@ -120,7 +153,7 @@ class Committer:
 
     async def _commit_groups(self) -> None:
         while True:
-            while not self._pending and self._sync_wanted <= self._synced:
+            while self._write_wanted <= self._written and self._sync_wanted <= self._synced:
                 if self._stopping:
                     return
                 self._wake.clear()

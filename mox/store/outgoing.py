@@ -98,7 +98,7 @@ class Outgoing:
             keys.sent_count(account.id, 0),
             keys.sent_count(account.id, max(0, number - _STEPS)),
         )
-        account.ticket = account.committer.stage(batch)
+        account.ticket = account.committer.stage(batch, is_patient=True)
         for address in addresses:
             self._remember(account, address)
 

@@ -111,3 +111,71 @@ async def test_close_commits_what_is_staged() -> None:
     assert engine.events[-1] == "sync"
     with pytest.raises(StoreStopped):
         committer.stage(batch("late"))
+
+
+async def test_a_patient_batch_shares_the_sync_of_the_next_one() -> None:
+    engine = RecordingEngine()
+    committer = Committer(engine)
+    told: list[str] = []
+    patient = committer.stage(batch("a"), lambda: told.append("a"), is_patient=True)
+    waiter = asyncio.ensure_future(committer.synced(patient, is_patient=True))
+    await asyncio.sleep(0)
+    assert not engine.events
+    await committer.synced(committer.stage(batch("b"), lambda: told.append("b")))
+    await waiter
+    assert engine.events == ["write a", "write b", "sync"]
+    assert told == ["a", "b"]
+    await committer.close()
+
+
+async def test_a_patient_batch_without_company_is_synced_soon() -> None:
+    engine = RecordingEngine()
+    committer = Committer(engine, lazy_sync_s=60)
+    patient = committer.stage(batch("a"), is_patient=True)
+    async with asyncio.timeout(5):
+        await committer.synced(patient, is_patient=True)
+    assert engine.events == ["write a", "sync"]
+    # And without anybody who waits, it is written.
+    committer.stage(batch("b"), is_patient=True)
+    async with asyncio.timeout(5):
+        while len(engine.events) < 3:
+            await asyncio.sleep(0.001)
+    assert engine.events[2] == "write b"
+    await committer.close()
+
+
+async def test_whoever_cannot_wait_hurries_a_patient_batch() -> None:
+    engine = RecordingEngine()
+    committer = Committer(engine, lazy_sync_s=60)
+    committer.patience_s = 60
+    async with asyncio.timeout(5):
+        await committer.written(committer.stage(batch("a"), is_patient=True))
+        assert engine.events == ["write a"]
+        await committer.synced(committer.stage(batch("b"), is_patient=True))
+    assert engine.events == ["write a", "write b", "sync"]
+    await committer.close()
+
+
+async def test_what_a_patient_batch_waits_for_may_have_been_without_a_sync() -> None:
+    engine = RecordingEngine()
+    committer = Committer(engine, lazy_sync_s=60)
+    patient = committer.stage(batch("a"), is_patient=True)
+    waiter = asyncio.ensure_future(committer.synced(patient, is_patient=True))
+    await committer.written(committer.stage(batch("b")))
+    async with asyncio.timeout(5):
+        await waiter
+    assert engine.events == ["write a", "write b", "sync"]
+    await committer.close()
+
+
+async def test_closing_does_not_wait_for_patience() -> None:
+    engine = RecordingEngine()
+    committer = Committer(engine)
+    committer.patience_s = 60
+    patient = committer.stage(batch("a"), is_patient=True)
+    waiter = asyncio.ensure_future(committer.synced(patient, is_patient=True))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await committer.close()
+        await waiter
+    assert engine.events == ["write a", "sync"]

@@ -24,10 +24,10 @@ class AckBeforeWrite(commit.Committer):
         if ticket <= SETUP:
             await super().written(ticket)
 
-    async def synced(self, ticket: int) -> None:
+    async def synced(self, ticket: int, *, is_patient: bool = False) -> None:
         """At once."""
         if ticket <= SETUP:
-            await super().synced(ticket)
+            await super().synced(ticket, is_patient=is_patient)
         self.want_sync(ticket)
 
     def _commit(self, group: list[commit.Staged]) -> bool:
@@ -39,7 +39,7 @@ class AckBeforeWrite(commit.Committer):
 class AckBeforeSync(commit.Committer):
     """Answers when a batch is written, before the sync."""
 
-    async def synced(self, ticket: int) -> None:
+    async def synced(self, ticket: int, *, is_patient: bool = False) -> None:
         """When it is written."""
         await self.written(ticket)
         asyncio.get_running_loop().call_later(LATE_S, self.want_sync, ticket)
