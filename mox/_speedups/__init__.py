@@ -103,6 +103,7 @@ evaluate_with = _search.evaluate_with
 run_program = _search.run_program
 strongest = _scores.strongest
 scan_header = _headers.scan_header
+header_values = _headers.header_values
 scan_body = _headers.scan_body
 filter_fields = _headers.filter_fields
 count_line_ends = _headers.count_line_ends
@@ -152,6 +153,7 @@ __all__ = [
     "flag_changes",
     "format_fetch",
     "format_items",
+    "header_values",
     "intersect_ranges",
     "keywords_of",
     "live_slots",
