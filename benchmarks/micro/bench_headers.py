@@ -43,6 +43,13 @@ def test_scan_header(benchmark: BenchmarkFixture, module: ModuleType) -> None:
 
 
 @both
+def test_header_values(benchmark: BenchmarkFixture, module: ModuleType) -> None:
+    size = len(MESSAGE)
+    found = benchmark(module.header_values, MESSAGE, 0, size, size, 10_000, (), WANTED)
+    assert found[1] == len(HEADER)
+
+
+@both
 def test_scan_body(benchmark: BenchmarkFixture, module: ModuleType) -> None:
     data = BODY * 100
     found = benchmark(module.scan_body, data, 0, len(data), (b"nowhere",))

@@ -29,6 +29,7 @@ if os.environ.get("MOX_PURE_PYTHON"):
     from mox._speedups.reference import modseq as _modseq
     from mox._speedups.reference import scores as _scores
     from mox._speedups.reference import search as _search
+    from mox._speedups.reference import strings as _strings
     from mox._speedups.reference import tokens as _tokens
     from mox._speedups.reference import words as _words
     from mox._speedups.reference import wordtable as _wordtable
@@ -41,6 +42,7 @@ else:
         from mox._speedups import modseq as _modseq  # type: ignore[no-redef]
         from mox._speedups import scores as _scores  # type: ignore[no-redef]
         from mox._speedups import search as _search  # type: ignore[no-redef]
+        from mox._speedups import strings as _strings  # type: ignore[no-redef]
         from mox._speedups import tokens as _tokens  # type: ignore[no-redef]
         from mox._speedups import words as _words  # type: ignore[no-redef]
         from mox._speedups import wordtable as _wordtable  # type: ignore[no-redef]
@@ -63,6 +65,8 @@ FETCH_INTERNALDATE: Final[int] = _fetchlines.FETCH_INTERNALDATE
 FETCH_SIZE: Final[int] = _fetchlines.FETCH_SIZE
 FETCH_SAVEDATE: Final[int] = _fetchlines.FETCH_SAVEDATE
 FETCH_RECENT: Final[int] = _fetchlines.FETCH_RECENT
+# bytes; a longer text is no quoted string
+QUOTED_MAX: Final[int] = _strings.QUOTED_MAX
 append_copies = _bulk.append_copies
 expunge_slots = _bulk.expunge_slots
 files_of = _bulk.files_of
@@ -101,8 +105,10 @@ Program = _search.Program
 compile_program = _search.compile_program
 evaluate_with = _search.evaluate_with
 run_program = _search.run_program
+quote_strings = _strings.quote_strings
 strongest = _scores.strongest
 scan_header = _headers.scan_header
+header_values = _headers.header_values
 scan_body = _headers.scan_body
 filter_fields = _headers.filter_fields
 count_line_ends = _headers.count_line_ends
@@ -127,6 +133,7 @@ __all__ = [
     "NO_EMPTY_LINE",
     "NO_NAME",
     "Program",
+    "QUOTED_MAX",
     "SEARCH_HIDDEN",
     "SEARCH_MAYBE",
     "SEARCH_NO",
@@ -152,6 +159,7 @@ __all__ = [
     "flag_changes",
     "format_fetch",
     "format_items",
+    "header_values",
     "intersect_ranges",
     "keywords_of",
     "live_slots",
@@ -159,6 +167,7 @@ __all__ = [
     "pack_keys",
     "pack_references",
     "pack_rows",
+    "quote_strings",
     "ranges_of",
     "relax_header",
     "run_program",

@@ -18,6 +18,15 @@ def scan_header(
     boundaries: tuple[bytes, ...],
     wanted: AbstractSet[bytes] | None,
 ) -> tuple[list[tuple[bytes, int, int, int]], int, int, int]: ...
+def header_values(
+    data: bytes | mmap | memoryview,
+    start: int,
+    end: int,
+    parse_end: int,
+    max_fields: int,
+    boundaries: tuple[bytes, ...],
+    wanted: AbstractSet[bytes] | None,
+) -> tuple[dict[bytes, list[bytes]], int, int, int]: ...
 def scan_body(
     data: bytes | mmap | memoryview,
     start: int,

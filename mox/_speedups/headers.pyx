@@ -1,11 +1,12 @@
 # Header sections, MIME boundaries, line ends: where fields, bodies and boundary lines lie.
 #
 # Job     scan_header: a header section -> field spans, where the body begins.
+#         header_values: the same -> values by name.
 #         scan_body: from a body's start to the next boundary line, with line counts.
 #         count_line_ends, text_before_dot: line ends of what arrives.
 #         filter_fields: the lines of some header fields, as IMAP's HEADER.FIELDS wants them.
 # Input   bytes, mmap or memoryview; offsets into it.
-# Output  tuples of int; bytes.
+# Output  tuples of int; bytes; a dict of bytes.
 # Cost    one pass, memchr speed; ranges beyond RELEASE_BYTES run without the GIL.
 # Twin    reference/headers.py        Benchmark  benchmarks/micro/bench_headers.py
 
@@ -197,6 +198,29 @@ cdef list record_fields(
     return fields
 
 
+cdef list walk_header(
+    const unsigned char *data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t parse_end,
+    Py_ssize_t max_fields, object wanted, Header *state, const Bound *bounds, int count
+):
+    cdef list fields
+    state.pos = start
+    state.lines = 0
+    state.faults = 0
+    state.done = False
+    fields = record_fields(data, end, parse_end, max_fields, wanted, state, bounds, count)
+    if not state.done:
+        if end - state.pos > RELEASE_BYTES:
+            with nogil:
+                skip_header(data, end, state, bounds, count)
+        else:
+            skip_header(data, end, state, bounds, count)
+    if not state.done:
+        state.faults |= C_NO_EMPTY_LINE
+        if end > start and data[end - 1] != 10:
+            state.faults |= C_UNTERMINATED
+    return fields
+
+
 def scan_header(
     data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t parse_end, Py_ssize_t max_fields,
     tuple boundaries, wanted
@@ -211,28 +235,47 @@ def scan_header(
     cdef Bound bounds[MAX_BOUNDARIES]
     cdef int count = load_bounds(boundaries, bounds)
     cdef Header state
-    cdef const unsigned char *text
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
         if not 0 <= start <= end <= view.len:
             raise ValueError("range outside of the data")
-        text = <const unsigned char *>view.buf
-        state.pos = start
-        state.lines = 0
-        state.faults = 0
-        state.done = False
-        fields = record_fields(text, end, parse_end, max_fields, wanted, &state, bounds, count)
-        if not state.done:
-            if end - state.pos > RELEASE_BYTES:
-                with nogil:
-                    skip_header(text, end, &state, bounds, count)
-            else:
-                skip_header(text, end, &state, bounds, count)
-        if not state.done:
-            state.faults |= C_NO_EMPTY_LINE
-            if end > start and text[end - 1] != 10:
-                state.faults |= C_UNTERMINATED
+        fields = walk_header(
+            <const unsigned char *>view.buf, start, end, parse_end, max_fields, wanted, &state,
+            bounds, count,
+        )
         return fields, state.pos, state.lines, state.faults
+    finally:
+        PyBuffer_Release(&view)
+
+
+def header_values(
+    data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t parse_end, Py_ssize_t max_fields,
+    tuple boundaries, wanted
+):
+    """The same walk; the fields as lists of raw values, in order, by lower-case name."""
+    cdef Py_buffer view
+    cdef Bound bounds[MAX_BOUNDARIES]
+    cdef int count = load_bounds(boundaries, bounds)
+    cdef Header state
+    cdef const char *text
+    cdef Py_ssize_t value, after
+    cdef dict values = {}
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        if not 0 <= start <= end <= view.len:
+            raise ValueError("range outside of the data")
+        text = <const char *>view.buf
+        for name, _, value, after in walk_header(
+            <const unsigned char *>text, start, end, parse_end, max_fields, wanted, &state, bounds,
+            count,
+        ):
+            raw = PyBytes_FromStringAndSize(text + value, after - value)
+            known = values.get(name)
+            if known is None:
+                values[name] = [raw]
+            else:
+                (<list>known).append(raw)
+        return values, state.pos, state.lines, state.faults
     finally:
         PyBuffer_Release(&view)
 

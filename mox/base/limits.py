@@ -97,6 +97,8 @@ PREVIEW_LINES: Final = 5000  # lines looked at for it; more of them quote
 PREVIEW_HTML_TEXT: Final = 4096  # characters of text taken out of HTML for it
 MIME_BOUNDARY: Final = 256  # bytes; RFC 2046 §5.1.1 allows 70
 MIME_DECODED: Final = 16 * MIB  # bytes of an encoded embedded message that is opened
+MIME_REMEMBERED: Final = 256  # values of fields met again and again, as they were understood
+MIME_REMEMBERED_FIELD: Final = 128  # bytes of such a value
 MIME_DECODED_DEPTH: Final = 3  # encoded messages within encoded messages that are opened
 
 # Delivery status notifications

@@ -4,11 +4,9 @@ Values are those of the header, encoded words included; only a client that enabl
 IMAP4rev2 (``utf8``) gets them decoded (RFC 6855 §3).
 """
 
-import re
-from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from mox.imap import writer
+from mox._speedups import quote_strings
 from mox.message.address import Address
 from mox.message.envelope import Envelope, decoded
 from mox.message.parameters import Parameters
@@ -20,25 +18,12 @@ _EMPTY: Final = Envelope()
 _GROUP_END: Final = b"(NIL NIL NIL NIL)"
 
 _DEFAULT_CHARSET: Final = (b"charset", b"US-ASCII")
+_PLAIN: Final = (b"TEXT", b"PLAIN")
 _CHARSETS: Final = {b"charset", b"charset*"}
-
-# What a quoted string holds as it is; no longer than writer.string quotes.
-_PLAIN: Final = re.compile(rb"[ !#-\[\]-~]{0,4096}")
 
 _Piece: TypeAlias = tuple[bytes, bytes] | Part
 """Text of both structures, and what follows it in BODYSTRUCTURE only; or a part that stands here."""
 _END: Final = (b")", b"")
-
-
-def _string(value: bytes, utf8: bool) -> bytes:
-    if _PLAIN.fullmatch(value):
-        return b'"%b"' % value
-    # RFC 9051 §9: NUL stands in no string; a header that has it is shown without.
-    return writer.string(value.replace(b"\0", b""), utf8=utf8)
-
-
-def _nstring(value: bytes | None, utf8: bool) -> bytes:
-    return _NIL if value is None else _string(value, utf8)
 
 
 # Envelope
@@ -52,17 +37,15 @@ def format_envelope(envelope: Envelope, utf8: bool) -> bytes:
     if utf8:
         envelope = decoded(envelope)
     from_ = _addresses(envelope.from_, utf8)
-    return b"(%b %b %b %b %b %b %b %b %b %b)" % (
-        _nstring(envelope.date, utf8),
-        _nstring(envelope.subject, utf8),
+    return b"(%b %b %b %b %b %b %b %b)" % (
+        quote_strings((envelope.date, envelope.subject), utf8),
         from_,
         _addresses(envelope.sender, utf8) if envelope.sender else from_,
         _addresses(envelope.reply_to, utf8) if envelope.reply_to else from_,
         _addresses(envelope.to, utf8),
         _addresses(envelope.cc, utf8),
         _addresses(envelope.bcc, utf8),
-        _nstring(envelope.in_reply_to, utf8),
-        _nstring(envelope.message_id, utf8),
+        quote_strings((envelope.in_reply_to, envelope.message_id), utf8),
     )
 
 
@@ -78,23 +61,20 @@ def _addresses(addresses: tuple[Address, ...], utf8: bool) -> bytes:
     """``"(" 1*address ")" / nil``; no spaces between addresses."""
     if not addresses:
         return _NIL
-    return b"(" + b"".join(_address(address, utf8) for address in addresses) + b")"
+    return b"(" + b"".join([_address(address, utf8) for address in addresses]) + b")"
 
 
 def _address(address: Address, utf8: bool) -> bytes:
-    if address.is_group_end:
-        return _GROUP_END
+    host = address.host
     mailbox = address.mailbox or b""
-    if not address.is_group_start and mailbox.startswith(b'"'):
-        # RFC 9051 §9 addr-mailbox: the local part after removing RFC 5322 quoting.
-        mailbox = unquote(mailbox)
-    return b"(%b %b %b %b)" % (
-        _nstring(address.name, utf8),
-        _nstring(address.adl, utf8),
-        _string(mailbox, utf8),
-        # An element without a domain has an empty host: NIL would begin a group.
-        _nstring(address.host, utf8),
-    )
+    if host is not None:
+        if mailbox.startswith(b'"'):
+            # RFC 9051 §9 addr-mailbox: the local part after removing RFC 5322 quoting.
+            mailbox = unquote(mailbox)
+    elif address.is_group_end:
+        return _GROUP_END
+    # An element without a domain has an empty host: NIL begins a group.
+    return b"(%b)" % quote_strings((address.name, address.adl, mailbox, host), utf8)
 
 
 # Body structure
@@ -133,9 +113,10 @@ def _pieces(part: Part, utf8: bool) -> list[_Piece]:
     """A part as bytes, with its children in their places."""
     if part.is_multipart:
         # RFC 9051 §9 body-type-mpart: 1*body without spaces between, SP media-subtype.
+        subtype = b" " + quote_strings((part.media_subtype,), utf8)
         more = b" " + _parameters(part.params, utf8) + _extension(part, utf8)
-        return [(b"(", b""), *part.parts, (b" " + _string(part.media_subtype, utf8), more), _END]
-    more = b" " + _nstring(part.md5, utf8) + _extension(part, utf8)
+        return [(b"(", b""), *part.parts, (subtype, more), _END]
+    more = b" " + quote_strings((part.md5,), utf8) + _extension(part, utf8)
     fields = b"(" + _fields(part, utf8)
     if part.message is not None:
         # body-type-msg: envelope, body, lines.
@@ -151,22 +132,17 @@ def _pieces(part: Part, utf8: bool) -> list[_Piece]:
 def _fields(part: Part, utf8: bool) -> bytes:
     """Media type and body-fields."""
     # RFC 2045 §5.2: text/plain where nothing is said.
-    media_type = part.media_type or b"TEXT"
-    media_subtype = part.media_subtype if part.media_type else b"PLAIN"
+    kind = (part.media_type, part.media_subtype) if part.media_type else _PLAIN
     params = part.params
-    if (media_type, media_subtype) == (b"TEXT", b"PLAIN") and _CHARSETS.isdisjoint(
-        [name for name, _ in params]
-    ):
+    if kind == _PLAIN and _CHARSETS.isdisjoint([name for name, _ in params]):
         # RFC 2046 §4.1.2: the default of text/plain.
         params = (*params, _DEFAULT_CHARSET)
-    return b"%b %b %b %b %b %b %d" % (
-        _string(media_type, utf8),
-        _string(media_subtype, utf8),
+    # RFC 2045 §6.1: 7BIT is the default.
+    about = (part.content_id, part.description, part.encoding or b"7BIT")
+    return b"%b %b %b %d" % (
+        quote_strings(kind, utf8),
         _parameters(params, utf8),
-        _nstring(part.content_id, utf8),
-        _nstring(part.description, utf8),
-        # RFC 2045 §6.1: 7BIT is the default.
-        _string(part.encoding or b"7BIT", utf8),
+        quote_strings(about, utf8),
         part.body_size,
     )
 
@@ -175,22 +151,20 @@ def _parameters(params: Parameters, utf8: bool) -> bytes:
     """body-fld-param: pairs sorted by name, names in upper case; NIL for none."""
     if not params:
         return _NIL
-    return _strings(
-        (text for name, value in sorted(params) for text in (name.upper(), value)), utf8
-    )
-
-
-def _strings(texts: Iterable[bytes], utf8: bool) -> bytes:
-    return b"(" + b" ".join(_string(text, utf8) for text in texts) + b")"
+    texts = [text for name, value in sorted(params) for text in (name.upper(), value)]
+    return b"(%b)" % quote_strings(tuple(texts), utf8)
 
 
 def _extension(part: Part, utf8: bool) -> bytes:
     """``SP body-fld-dsp SP body-fld-lang SP body-fld-loc``."""
-    disposition = _NIL
+    if part.disposition is None and part.location is None and not part.languages:
+        return b" NIL NIL NIL"
+    disposition = languages = _NIL
     if part.disposition is not None:
         disposition = b"(%b %b)" % (
-            _string(part.disposition.value, utf8),
+            quote_strings((part.disposition.value,), utf8),
             _parameters(part.disposition.params, utf8),
         )
-    languages = _strings(part.languages, utf8) if part.languages else _NIL
-    return b" %b %b %b" % (disposition, languages, _nstring(part.location, utf8))
+    if part.languages:
+        languages = b"(%b)" % quote_strings(part.languages, utf8)
+    return b" %b %b %b" % (disposition, languages, quote_strings((part.location,), utf8))

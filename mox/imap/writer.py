@@ -7,6 +7,7 @@ what stands before it.  It only collects; the connection takes the chunks.
 from collections.abc import Iterable
 from typing import Final
 
+from mox._speedups import QUOTED_MAX
 from mox.imap import dates, flags
 from mox.imap.characters import ASTRING
 
@@ -16,7 +17,6 @@ NIL: Final = b"NIL"
 # What a quoted string cannot hold: RFC 9051 §9 QUOTED-CHAR (TEXT-CHAR: no CR, LF; CHAR: no NUL).
 _UNQUOTABLE = b"\0\r\n"
 _SPECIAL = b'\0\r\n\\"'  # the same, and what it holds escaped
-_QUOTED_MAX = 4096  # bytes; a longer string is a literal, which costs the client no unescaping
 
 
 def quoted(text: bytes) -> bytes:
@@ -34,9 +34,9 @@ def string(text: bytes, *, utf8: bool = False) -> bytes:
     Input   utf8: the client enabled UTF8=ACCEPT or IMAP4rev2, so quoted strings may hold UTF-8
             (RFC 6855 §3, RFC 9051 §4.3); before that, only 7-bit ones are quoted.
     """
-    if len(text.translate(None, _SPECIAL)) == len(text) <= _QUOTED_MAX and text.isascii():
+    if len(text.translate(None, _SPECIAL)) == len(text) <= QUOTED_MAX and text.isascii():
         return b'"' + text + b'"'  # nearly all are so
-    if len(text) <= _QUOTED_MAX and _quotable(text, utf8=utf8):
+    if len(text) <= QUOTED_MAX and _quotable(text, utf8=utf8):
         return quoted(text)
     return b"{%d}\r\n" % len(text) + text
 

@@ -22,6 +22,8 @@ _REPLACED: Final = bytes.maketrans(b"\0", b"\x80")
 
 def has_nul(content: Buffer) -> bool:
     """Is there a NUL?    In slices, so that other threads run between them."""
+    if len(content) <= CHUNK:
+        return b"\0" in bytes(content)
     return any(b"\0" in content[at : at + CHUNK] for at in range(0, len(content), CHUNK))
 
 

@@ -8,13 +8,19 @@ import unicodedata
 
 import msgspec
 
-from mox._speedups import LEADING_SPACE, NO_COLON, NO_NAME, TOO_LARGE, scan_header
+from mox._speedups import (
+    LEADING_SPACE,
+    NO_COLON,
+    NO_NAME,
+    TOO_LARGE,
+    header_values,
+    scan_header,
+)
 from mox.base.limits import HEADER_FIELDS, HEADER_PARSE, SMTP_FROM, SMTP_LOCALPART
 from mox.dns.name import BadName, Domain, parse_domain
 from mox.mailauth.arc.chain import MESSAGE_SIGNATURE, RESULTS, SEAL
 from mox.message import address as addresses
 from mox.message import messageid
-from mox.message.address import BadAddress
 from mox.message.header import unfold
 from mox.message.quoting import unquote
 from mox.smtp.address import Address, domain_to_unicode
@@ -23,7 +29,8 @@ _ARC = (SEAL, MESSAGE_SIGNATURE, RESULTS)
 _WANTED = frozenset((b"from", b"to", b"cc", b"subject", b"message-id", *_ARC))
 _ODD_DOMAINS = 20  # domains in Unicode compared with one recipient
 # RFC 5322 §4.5: space before the colon.  We take it for another field, some mail programs do not.
-_OBSOLETE_FROM = re.compile(rb"^from[ \t]+:", re.IGNORECASE | re.MULTILINE)
+# The line end first: the search goes from one to the next.
+_OBSOLETE_FROM = re.compile(rb"\n[Ff][Rr][Oo][Mm][ \t]+:")
 
 
 class Author(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,13 +60,10 @@ class Heading:
 
     def __init__(self, block: bytes) -> None:
         self.block = block  # with its empty line, as far as HEADER_PARSE
-        spans, _, _, faults = scan_header(
+        self._values, _, _, faults = header_values(
             block, 0, len(block), HEADER_PARSE, HEADER_FIELDS, (), _WANTED
         )
         self.is_readable = not faults & (NO_COLON | LEADING_SPACE | NO_NAME | TOO_LARGE)
-        self._values: dict[bytes, list[bytes]] = {}
-        for name, _, value, end in spans:
-            self._values.setdefault(name, []).append(block[value:end])
         self._recipients: dict[str, set[str]] | None = None  # local part to domains as written
         self.author: Author | None = None
         self.author_problem = ""
@@ -83,7 +87,7 @@ class Heading:
     def _read_author(self) -> None:
         """RFC 5322 §3.6.2, RFC 7489 §6.6.1: nothing is guessed about who it is."""
         values = self._values.get(b"from", [])
-        if len(values) > 1 or (values and _OBSOLETE_FROM.search(self.block)):
+        if len(values) > 1 or (values and _has_obsolete_from(self.block)):
             self.author_problem, self.is_ambiguous = "several From fields", True
             return
         if not values:
@@ -92,13 +96,12 @@ class Heading:
         if len(values[0]) > SMTP_FROM:
             self.author_problem, self.is_ambiguous = "From field too long", True
             return
-        shown = [one for one in addresses.parse(values[0]) if one.host]
-        if len(shown) > 1:
+        found, is_strict = addresses.parse_both(values[0])
+        strict = addresses.mailboxes(found)
+        if len([one for one in strict if one.host]) > 1:
             self.author_problem, self.is_ambiguous = "several addresses in From", True
             return
-        try:
-            strict = addresses.mailboxes(addresses.parse_strict(values[0]))
-        except BadAddress:
+        if not is_strict:
             self.author_problem = "malformed From field"
             return
         if not strict:
@@ -143,6 +146,10 @@ class Heading:
         """Names in lower case and unfolded values, in order, at most so many."""
         spans = scan_header(self.block, 0, len(self.block), HEADER_PARSE, limit, (), None)[0]
         return [(name, unfold(self.block[value:end])) for name, _, value, end in spans]
+
+
+def _has_obsolete_from(block: bytes) -> bool:
+    return _OBSOLETE_FROM.search(b"\n" + block) is not None
 
 
 def author_of(one: addresses.Address) -> Author | None:

@@ -92,7 +92,7 @@ def parse(value: bytes) -> list[Address]:
     Input   the raw value of a field, folded or not.
     Source  RFC 5322 §3.4 and, where the wild does otherwise, leniently.
     """
-    return _read(unfold(value)).out
+    return parse_both(value)[0]
 
 
 def parse_strict(value: bytes) -> list[Address]:
@@ -100,13 +100,38 @@ def parse_strict(value: bytes) -> list[Address]:
 
     Errors  BadAddress where ``parse`` had to be lenient, or an element is no address.
     """
-    reader = _read(unfold(value))
-    if reader.is_faulty:
+    found, is_strict = parse_both(value)
+    if not is_strict:
         raise BadAddress
-    for address in reader.out:
-        if address.host is not None and not (address.host and address.mailbox):
-            raise BadAddress
-    return reader.out
+    return found
+
+
+def parse_both(value: bytes) -> tuple[list[Address], bool]:
+    """What ``parse`` gives, and whether ``parse_strict`` gives the same."""
+    text = unfold(value)
+    one = _only(text)
+    if one is not None:
+        return [one], True
+    reader = _read(text)
+    is_strict = not reader.is_faulty and all(
+        address.host is None or address.host and address.mailbox for address in reader.out
+    )
+    return reader.out, is_strict
+
+
+def _only(value: bytes) -> Address | None:
+    """The address of a list that is one of the common form."""
+    plain = _PLAIN.match(value)
+    return _common(plain) if plain is not None and plain.end() == len(value) else None
+
+
+def _common(plain: re.Match[bytes]) -> Address | None:
+    """An address of the common form; None where only one of its angle brackets is there."""
+    quoted, words, opening, mailbox, host, closing, _ = plain.groups()
+    if (opening is None) != (closing is None):
+        return None
+    name = quoted if quoted is not None else words and b" ".join(words.split())
+    return Address(name and name.strip(b" \t") or None, None, mailbox, host)
 
 
 def _read(value: bytes, tokens: int = 0) -> "_Reader":
@@ -115,10 +140,9 @@ def _read(value: bytes, tokens: int = 0) -> "_Reader":
     pos, size, out = 0, len(value), reader.out
     while pos < size and len(out) < ADDRESSES and reader.tokens < ADDRESS_TOKENS:
         plain = _PLAIN.match(value, pos)
-        if plain is not None and (plain[3] is None) == (plain[6] is None):
-            quoted, words = plain[1], plain[2]
-            name = quoted if quoted is not None else words and b" ".join(words.split())
-            out.append(Address(name and name.strip(b" \t") or None, None, plain[4], plain[5]))
+        common = None if plain is None else _common(plain)
+        if plain is not None and common is not None:
+            out.append(common)
             pos = plain.end()
         else:
             pos = reader.element(pos)
@@ -136,9 +160,14 @@ def parse_fields(values: Iterable[bytes]) -> tuple[Address, ...]:
     found: list[Address] = []
     tokens = 0
     for value in values:
-        reader = _read(unfold(value), tokens)
-        tokens = reader.tokens
-        found += reader.out
+        text = unfold(value)
+        one = _only(text) if tokens < ADDRESS_TOKENS else None
+        if one is not None:
+            found.append(one)
+        else:
+            reader = _read(text, tokens)
+            tokens = reader.tokens
+            found += reader.out
         if len(found) >= ADDRESSES:
             break
     return tuple(found[:ADDRESSES])

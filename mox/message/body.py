@@ -7,6 +7,9 @@ from mox.message.buffer import Buffer
 from mox.message.part import Part
 from mox.message.section import Located, source
 
+# Charsets without a state or a character that a line end could cut.
+_BY_LINE = frozenset({"ascii", "utf-8", "iso8859-1", "iso8859-15", "cp1252"})
+
 
 def decode_transfer(raw: bytes, encoding: bytes) -> bytes:
     """The bytes without their transfer encoding, read leniently; unknown encodings are identity."""
@@ -52,17 +55,23 @@ def text_of(content: Buffer, located: Located, max_bytes: int | None = None) -> 
 
 
 def start_of(content: Buffer, part: Part, size: int) -> str | None:
-    """What ``text_of`` begins with, where that is known from the first bytes of the body alone.
+    """The whole lines that ``text_of`` begins with, from the first bytes of the body alone.
 
-    The last line may be cut.  None where the whole text is needed: it is encoded, or not plain ASCII.
+    Line ends are as they stood.  None where these bytes do not tell it: the body is no longer, the
+    charset is not read line by line, or no line ends in them.
     """
-    if part.body_size <= size or (part.encoding or b"") in transfer.ENCODINGS:
-        return None
-    name = parameters.value(part.params, b"charset") or b""
-    if name and charset.codec(name) not in (None, "ascii", "utf-8"):
+    if part.body_size <= size:
         return None
     raw = bytes(content[part.body_offset : part.body_offset + size])
-    return raw.decode("ascii").replace("\r\n", "\n") if raw.isascii() else None
+    if part.encoding in transfer.ENCODINGS:
+        # Quoted-printable knows no state over a line end; base64 drops the group that was cut.
+        raw = transfer.decode(raw[: raw.rfind(b"\n") + 1], part.encoding)
+    raw = raw[: raw.rfind(b"\n") + 1]
+    name = parameters.value(part.params, b"charset") or b""
+    known = charset.codec(name) if name else "utf-8"
+    if known not in _BY_LINE and not (known is None and raw.isascii()):
+        return None
+    return charset.decode(raw, name) if raw else None
 
 
 def decoded(content: Buffer, located: Located) -> bytes:

@@ -18,8 +18,8 @@ from mox._speedups import (
     NO_NAME,
     TOO_LARGE,
     UNTERMINATED,
+    header_values,
     scan_body,
-    scan_header,
 )
 from mox.base.errors import Malformed
 from mox.base.limits import (
@@ -113,6 +113,7 @@ class _Frame:
         "boundary_offset",
         "children",
         "closed",
+        "encoding",
         "envelope",
         "errors",
         "header_offset",
@@ -131,6 +132,7 @@ class _Frame:
         self.lf_before = 0  # line feeds in the content before the body
         self.values: dict[bytes, list[bytes]] = {}
         self.type = _NO_TYPE
+        self.encoding = b""  # upper case
         self.envelope: envelope.Envelope | None = None
         self.boundary = b""  # of an open multipart
         self.opens = _LEAF
@@ -183,7 +185,7 @@ class _Parser:
         """Read the header at pos and put its part on the stack."""
         start, content = self.pos, self.content
         frame = _Frame(boundary_offset, start)
-        found, self.pos, passed, faults = scan_header(
+        values, self.pos, passed, faults = header_values(
             content,
             start,
             self.end,
@@ -195,16 +197,19 @@ class _Parser:
         self.lf += passed
         self.count += 1
         frame.body_offset, frame.lf_before = self.pos, self.lf
-        values = frame.values
-        for name, _, value, end in found:
-            raw = bytes(content[value:end])
-            if b"\0" in raw:  # RFC 9051 §4.3: no string of the answer may hold it
-                raw = raw.replace(b"\0", b"")
-            values.setdefault(name, []).append(raw)
+        looked_at = bytes(content[start : min(self.pos, start + HEADER_PARSE)])
+        if b"\0" in looked_at:  # RFC 9051 §4.3: no string of the answer may hold it
+            values = {
+                name: [raw.replace(b"\0", b"") for raw in found] for name, found in values.items()
+            }
+        frame.values = values
         if faults & ~NO_EMPTY_LINE:
             frame.errors += [said for bit, said in _FAULTS if faults & bit]
         if is_message:
             frame.envelope = envelope.build(values)
+        encodings = values.get(b"content-transfer-encoding")
+        if encodings is not None:
+            frame.encoding = transfer.name(encodings[0])
         self._decide_type(frame, in_digest)
         self.stack.append(frame)
 
@@ -238,7 +243,7 @@ class _Parser:
     def _decide_message(self, frame: _Frame) -> None:
         if len(self.stack) >= MIME_DEPTH or self.count >= MIME_PARTS:
             self._make_opaque(frame, "parts nested too deep")
-        elif _encoding(frame) in transfer.ENCODINGS:
+        elif frame.encoding in transfer.ENCODINGS:
             frame.opens = _ENCODED
         else:
             frame.opens = _MESSAGE
@@ -332,7 +337,7 @@ class _Parser:
             self._make_opaque(frame, "encoded message too large or nested too deep")
             return
         raw = bytes(self.content[frame.body_offset : end])
-        decoded = transfer.decode(raw, _encoding(frame))
+        decoded = transfer.decode(raw, frame.encoding)
         inner = _Parser(decoded, self.level + 1, self.count)
         frame.message = inner.run()
         self.count = inner.count
@@ -342,26 +347,15 @@ class _Parser:
         size = end - frame.body_offset
         if frame.opens == _MULTIPART or frame.message is not None and not frame.message_decoded:
             return size
-        encoding = _encoding(frame)
         is_text = frame.type.media_type in (b"TEXT", b"")
-        if encoding not in transfer.ENCODINGS:
+        if frame.encoding not in transfer.ENCODINGS:
             return size + bare if is_text else size
-        return transfer.decoded_size(self.content, frame.body_offset, end, encoding, is_text)
-
-
-def _encoding(frame: _Frame) -> bytes:
-    raw = frame.values.get(b"content-transfer-encoding")
-    return transfer.name(raw[0]) if raw else b""
+        return transfer.decoded_size(self.content, frame.body_offset, end, frame.encoding, is_text)
 
 
 def _build(frame: _Frame, end: int, line_count: int, decoded_size: int) -> Part:
-    values, kind = frame.values, frame.type
-
-    def first(name: bytes) -> bytes | None:
-        found = values.get(name)
-        return unfold(found[0]) if found else None
-
-    disposition_raw = first(b"content-disposition")
+    get, kind = frame.values.get, frame.type
+    disposition_raw = _first(get(b"content-disposition"))
     disposition = None
     if disposition_raw is not None:
         parsed = parameters.parse_value(disposition_raw)
@@ -377,20 +371,24 @@ def _build(frame: _Frame, end: int, line_count: int, decoded_size: int) -> Part:
         media_type=kind.media_type,
         media_subtype=kind.media_subtype,
         params=kind.params,
-        content_id=first(b"content-id"),
-        description=first(b"content-description"),
-        encoding=_encoding(frame) or None,
+        content_id=_first(get(b"content-id")),
+        description=_first(get(b"content-description")),
+        encoding=frame.encoding or None,
         disposition_raw=disposition_raw,
         disposition=disposition,
-        md5=first(b"content-md5"),
-        languages=_languages(first(b"content-language")),
-        location=first(b"content-location"),
+        md5=_first(get(b"content-md5")),
+        languages=_languages(_first(get(b"content-language"))),
+        location=_first(get(b"content-location")),
         envelope=frame.envelope,
         parts=tuple(frame.children),
         message=frame.message,
         message_decoded=frame.message_decoded,
         error="; ".join(dict.fromkeys(frame.errors)) or None,
     )
+
+
+def _first(values: list[bytes] | None) -> bytes | None:
+    return unfold(values[0]) if values else None
 
 
 def _languages(raw: bytes | None) -> tuple[bytes, ...]:

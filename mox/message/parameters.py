@@ -6,10 +6,11 @@ value stays encoded under a name that ends in ``*``, so that nothing is lost on 
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from mox.base.limits import PARAMETERS
+from mox.base.limits import MIME_REMEMBERED, MIME_REMEMBERED_FIELD, PARAMETERS
 from mox.message import charset, encodedword
 from mox.message.header import unfold
 
@@ -53,6 +54,10 @@ def parse_content_type(raw: bytes) -> ContentType:
 
     What is no ``token "/" token`` becomes APPLICATION/OCTET-STREAM without parameters.
     """
+    return _parse_again(raw) if len(raw) <= MIME_REMEMBERED_FIELD else _parse_content_type(raw)
+
+
+def _parse_content_type(raw: bytes) -> ContentType:
     text = without_comments(unfold(raw))
     match = _TYPE.match(text)
     head, semicolon, tail = text.partition(b";")
@@ -64,6 +69,9 @@ def parse_content_type(raw: bytes) -> ContentType:
         return ContentType(match[1].upper(), match[2].upper(), params, True)
     params, faults = parse_parameters(tail) if semicolon else ((), False)
     return ContentType(match[1].upper(), match[2].upper(), params, faults)
+
+
+_parse_again = lru_cache(MIME_REMEMBERED)(_parse_content_type)  # most parts are of few types
 
 
 def parse_value(raw: bytes) -> Value:

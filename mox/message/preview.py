@@ -11,13 +11,16 @@ from mox.message.htmltext import html_to_text
 from mox.message.part import Part
 from mox.message.section import Located
 
-_AHEAD = 10  # lines looked at to tell a signature or an attribution
-_START = 4096  # bytes of a body looked at before all of it is
-_FIRST_LINES = 40  # looked at before all of them are
+_AHEAD = 10  # lines looked at to tell a signature
+_NEXT = 2  # to tell an attribution
+_WRAPPED = 4  # to tell one over two lines
+_START = 2048  # bytes of a body looked at before all of it is
+_FIRST_LINES = 12  # looked at before all of them are
 _ENOUGH = 250  # bytes of text after which no more is taken
 _SIGNATURE_LINES = 5  # a longer rest is no signature
 _SNIP = "[...]"
 _SNIPS = ("[...]", "[…]", "...")
+_MARKS = frozenset(">-[.")  # what quotes, signatures and marks of a cut begin with
 
 
 def preview(part: Part, content: Buffer) -> str:
@@ -66,26 +69,35 @@ def preview_text(text: str) -> str:
 
 
 def _preview_of(text: str, count: int, *, is_cut: bool = False) -> str | None:
-    """The preview from so many lines; None where more of them, or of the text, could change it."""
+    """The preview from so many lines; None where more of them, or of the text, could change it.
+
+    Input   is_cut: whole lines, and there are more.
+    """
     pieces = text.split("\n", count)
-    if is_cut and len(pieces) <= count:
+    is_all = not is_cut and (len(pieces) <= count or count == PREVIEW_LINES)
+    if is_cut or len(pieces) > count:
+        pieces.pop()  # nothing, or all that is left
+    lines = [line.strip() for line in pieces]
+    if not is_all and len(lines) < _WRAPPED:
         return None
-    lines = [line.strip() for line in pieces[:count]]
-    # What decides on a line is the line and those ahead that are looked at.
-    known = len(lines) if len(pieces) <= count or count == PREVIEW_LINES else count - _AHEAD - 2
     out = _Output()
     at = _wrapped_attribution(lines, out)
     while at < len(lines) and out.size <= _ENOUGH:
-        if at >= known:
-            return None
-        if _is_signature(lines, at):
-            break
         line = lines[at]
-        if line.startswith(">") or _is_attribution(lines, at, out):
+        if line[:1] not in _MARKS and line[-1:] != ":":
+            if line:
+                out.append(line)
+        elif not is_all and at + (_AHEAD if line[0] == "-" else _NEXT) >= len(lines):
+            return None
+        elif _is_signature(lines, at):
+            break
+        elif line[0] == ">" or _is_attribution(lines, at, out):
             out.snip()
-        elif line:
+        else:
             out.add(line)
         at += 1
+    if not is_all and out.size <= _ENOUGH and at == len(lines):
+        return None
     return "".join(out.lines)[:PREVIEW_LENGTH]
 
 
@@ -104,16 +116,18 @@ class _Output:
     def snip(self) -> None:
         """Say that text was left out, once."""
         if not self._ends_in_snip():
-            self._append(_SNIP)
+            self.append(_SNIP)
 
     def add(self, line: str) -> None:
         """Take a line; the author's own mark of a cut is not repeated."""
         if not (line in _SNIPS and self._ends_in_snip()):
-            self._append(line)
+            self.append(line)
 
-    def _append(self, line: str) -> None:
+    def append(self, line: str) -> None:
+        """Take a line that is no mark of a cut."""
         self.lines.append(line + "\n")
-        self.size += len(line.encode("utf-8", "replace")) + 1
+        size = len(line) if line.isascii() else len(line.encode("utf-8", "replace"))
+        self.size += size + 1
 
 
 def _announces_quote(lines: list[str], at: int) -> bool:
@@ -127,7 +141,7 @@ def _announces_quote(lines: list[str], at: int) -> bool:
 def _wrapped_attribution(lines: list[str], out: _Output) -> int:
     """At the start, "On ... / ... wrote:" over two lines before a quote; where to go on."""
     if (
-        len(lines) > 3
+        len(lines) >= _WRAPPED
         and lines[0].startswith("On ")
         and not lines[0].endswith(":")
         and lines[1].endswith(":")

@@ -9,7 +9,9 @@ Laws
 
 import binascii
 import re
+from functools import lru_cache
 
+from mox.base.limits import MIME_REMEMBERED, MIME_REMEMBERED_FIELD
 from mox.message import lines
 from mox.message.buffer import Buffer
 from mox.message.header import unfold
@@ -28,8 +30,15 @@ _LONE_EQUALS = re.compile(rb"=(?==)")
 
 def name(raw: bytes) -> bytes:
     """The encoding a Content-Transfer-Encoding field names, upper case; empty where none."""
+    return _name_again(raw) if len(raw) <= MIME_REMEMBERED_FIELD else _name(raw)
+
+
+def _name(raw: bytes) -> bytes:
     match = TOKEN.match(without_comments(unfold(raw)).strip(b" \t"))
     return match[0].upper() if match else b""
+
+
+_name_again = lru_cache(MIME_REMEMBERED)(_name)  # there are few
 
 
 def decode(raw: bytes, encoding: bytes) -> bytes:
@@ -54,7 +63,8 @@ def _base64(raw: bytes) -> bytes:
 
 
 def _quoted_printable(raw: bytes) -> bytes:
-    if b" \r" in raw or b" \n" in raw or b"\t\r" in raw or b"\t\n" in raw or raw[-1:] in b" \t":
+    has_tab = b"\t" in raw and (b"\t\r" in raw or b"\t\n" in raw)
+    if has_tab or b" \r" in raw or b" \n" in raw or raw[-1:] in b" \t":
         raw = _TRAILING_SPACE.sub(b"", raw)
     if b"==" in raw:  # binascii would drop one of them
         raw = _LONE_EQUALS.sub(b"=3D", raw)

@@ -11,7 +11,7 @@ import mox._speedups as door
 ASK = """
 import mox._speedups as door
 names = ("tokenize", "scan_header", "format_fetch", "run_program", "merge_ranges", "add_words", "relax_header", "live_slots",
-         "strongest", "WordTable")
+         "strongest", "WordTable", "quote_strings")
 print(door.IMPLEMENTATION, *(getattr(door, name).__module__ for name in names))
 """
 
@@ -22,12 +22,12 @@ print(door.IMPLEMENTATION, *(getattr(door, name).__module__ for name in names))
         (
             "",
             "cython {0}tokens {0}headers {0}fetchlines {0}search {0}modseq {0}words {0}canonical"
-            " {0}bulk {0}scores {0}wordtable",
+            " {0}bulk {0}scores {0}wordtable {0}strings",
         ),
         (
             "1",
             "python {1}tokens {1}headers {1}fetchlines {1}search {1}modseq {1}words {1}canonical"
-            " {1}bulk {1}scores {1}wordtable",
+            " {1}bulk {1}scores {1}wordtable {1}strings",
         ),
     ],
 )

@@ -33,6 +33,7 @@ def module(request: pytest.FixtureRequest) -> ModuleType:
 def test_the_door_gives_the_one_it_says() -> None:
     chosen = compiled if _speedups.IMPLEMENTATION == "cython" else plain
     assert _speedups.scan_header is chosen.scan_header
+    assert _speedups.header_values is chosen.header_values
     assert _speedups.scan_body is chosen.scan_body
     assert _speedups.filter_fields is chosen.filter_fields
     assert _speedups.count_line_ends is chosen.count_line_ends
@@ -64,6 +65,7 @@ def test_scan_header_is_the_twin(
     start = min(start, len(data))
     arguments = (data, start, len(data), start + parse_end, max_fields, boundaries, wanted)
     assert compiled.scan_header(*arguments) == plain.scan_header(*arguments)
+    assert compiled.header_values(*arguments) == plain.header_values(*arguments)
 
 
 @given(pieces, st.integers(0, 20), st.integers(0, 20), st.sampled_from([(), BOUNDARIES]))
@@ -90,6 +92,14 @@ def test_fields_have_spans_with_their_continuations(module: ModuleType) -> None:
     assert fields == [(b"from", 0, 5, 9), (b"subject", 9, 17, 25)]
     assert (body, lines, faults) == (27, 4, 0)
     assert data[body:] == b"body"
+
+
+def test_values_are_raw_and_in_order_by_name(module: ModuleType) -> None:
+    data = b"To: a\r\nsubject: b\r\n c\r\nTO:\r\nFrom: x\r\n\r\nbody"
+    wanted = frozenset({b"to", b"subject"})
+    values, body, lines, faults = module.header_values(data, 0, len(data), 99, 99, (), wanted)
+    assert values == {b"to": [b" a\r\n", b"\r\n"], b"subject": [b" b\r\n c\r\n"]}
+    assert (body, lines, faults) == (39, 6, 0)
 
 
 def test_a_boundary_line_ends_a_header(module: ModuleType) -> None:
@@ -185,6 +195,7 @@ def test_content_may_be_a_map_or_a_view(module: ModuleType) -> None:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             for content in (mapped, memoryview(data)):
                 assert module.scan_header(content, 0, 8, 8, 9, (), None)[1] == 8
+                assert module.header_values(content, 0, 8, 8, 9, (), None)[0] == {b"a": [b" b\r\n"]}
                 assert module.scan_body(content, 8, len(data), (b"b",))[0] == 12
                 assert module.filter_fields(content, 0, 8, [b"a"], False) == data[:8]
             del content
@@ -194,6 +205,8 @@ def test_content_may_be_a_map_or_a_view(module: ModuleType) -> None:
 def test_a_range_outside_is_refused(module: ModuleType, start: int, end: int) -> None:
     with pytest.raises(ValueError, match="range"):
         module.scan_header(b"abcd", start, end, 4, 9, (), None)
+    with pytest.raises(ValueError, match="range"):
+        module.header_values(b"abcd", start, end, 4, 9, (), None)
     with pytest.raises(ValueError, match="range"):
         module.scan_body(b"abcd", start, end, ())
     with pytest.raises(ValueError, match="range"):

@@ -138,6 +138,25 @@ def scan_header(
     return seen.fields, end, lines, faults
 
 
+def header_values(
+    data: bytes | mmap | memoryview,
+    start: int,
+    end: int,
+    parse_end: int,
+    max_fields: int,
+    boundaries: tuple[bytes, ...],
+    wanted: AbstractSet[bytes] | None,
+) -> tuple[dict[bytes, list[bytes]], int, int, int]:
+    """The raw values by name; see headers.pyx."""
+    fields, body, lines, faults = scan_header(
+        data, start, end, parse_end, max_fields, boundaries, wanted
+    )
+    values: dict[bytes, list[bytes]] = {}
+    for name, _, value, after in fields:
+        values.setdefault(name, []).append(bytes(data[value:after]))
+    return values, body, lines, faults
+
+
 def scan_body(
     data: bytes | mmap | memoryview, start: int, end: int, boundaries: tuple[bytes, ...]
 ) -> tuple[int, int, int, int, bool, int, int, int]:

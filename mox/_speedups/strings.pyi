@@ -1,0 +1,3 @@
+QUOTED_MAX: int
+
+def quote_strings(texts: tuple[bytes | None, ...], utf8: bool) -> bytes: ...
