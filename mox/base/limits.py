@@ -192,8 +192,17 @@ MAILBOX_DEPTH: Final = 50  # levels
 ACCOUNTS_OPEN: Final = 5000  # accounts kept that nobody uses; about 9 KB each with six mailboxes
 COMMIT_GROUP: Final = 256  # change sets of one group commit
 COMMIT_BATCH_ROWS: Final = 2000  # rows of one write batch; a larger one holds the GIL too long
+BODY_INLINE: Final = (
+    16 * KIB
+)  # bytes of a content that is a row of the index: one sync less; a larger one costs its log more
+BODY_INLINE_BATCH: Final = (
+    128 * KIB
+)  # bytes of such contents in one batch, which is written holding the GIL; the rest go to packs
+BODY_RECLAIM: Final = 64 * MIB  # bytes of such contents erased before their space is looked at
 PACK_SIZE: Final = 256 * MIB  # bytes; then a new pack is begun
-DISK_FREE_MIN: Final = 64 * MIB  # bytes; below it new bodies are refused so that the index goes on
+DISK_FREE_MIN: Final = (
+    128 * MIB
+)  # bytes; below it new bodies are refused: what the log of the index holds must still find room
 REJECTS_DAYS: Final = 14  # days a refused message is kept
 REJECTS_KEPT: Final = 1000  # refused messages of one account; then no more are kept
 RATES_KEPT: Final = 10_000  # networks of accounts whose counts are in memory; about 20 MB

@@ -14,8 +14,7 @@ from mox.message.mime import parse
 from mox.message.part import Part, decode_part
 from mox.store.account import Account
 from mox.store.content import Kind
-from mox.store.layout.rows import Location
-from mox.store.reading import locate, read_content, read_derived, read_start
+from mox.store.reading import Place, locate, read_content, read_derived, read_start
 
 if TYPE_CHECKING:
     from mox.imapserver.fetchplan import ContentItem
@@ -110,14 +109,14 @@ def produce(
     Blocks.
     """
     header_only = all(item.header_only for item in items)
-    locations = locate(account, files)
+    places = locate(account, files)
     stored = read_derived(account, files, (Kind.PART, Kind.HAS_NUL))
     results = []
     held = 0
     for index, file in enumerate(files):
         tree, nul = stored[2 * index : 2 * index + 2]
         opened = _open(
-            account, file, locations[index], tree, header_only=header_only, has_nul=nul is not None
+            account, file, places[index], tree, header_only=header_only, has_nul=nul is not None
         )
         results.append(_produce(opened, items))
         held += results[-1].held
@@ -129,7 +128,7 @@ def produce(
 def _open(
     account: Account,
     file: int,
-    location: Location | None,
+    place: Place | None,
     tree: bytes | None,
     *,
     header_only: bool,
@@ -145,9 +144,9 @@ def _open(
         header_only = False
     if header_only:
         assert isinstance(known, Part)
-        content = read_start(account, file, location, known.body_offset)
+        content = read_start(account, file, place, known.body_offset)
     else:
-        content = read_content(account, file, location)
+        content = read_content(account, file, place)
     if content is None:
         return None
     return Opened(

@@ -137,10 +137,10 @@ def judge_headers(account: Account, files: Sequence[int], plan: SearchPlan) -> l
     """
     numbers, tests = list(plan.headers), list(plan.headers.values())
     results = []
-    for file, location in zip(files, locate(account, files), strict=True):
-        block = read_start(account, file, location, HEADER_FIRST)
+    for file, place in zip(files, locate(account, files), strict=True):
+        block = read_start(account, file, place, HEADER_FIRST)
         if block is not None and not _has_whole_header(block):
-            block = read_start(account, file, location, HEADER_PARSE)
+            block = read_start(account, file, place, HEADER_PARSE)
         verdicts = [False] * len(tests) if block is None else match_headers(block, tests)
         results.append(dict(zip(numbers, verdicts, strict=True)))
     return results
@@ -155,8 +155,8 @@ def judge_texts(account: Account, files: Sequence[int], plan: SearchPlan) -> lis
     numbers, tests = list(plan.texts), list(plan.texts.values())
     trees = read_derived(account, files, (Kind.PART,))
     results = []
-    for file, location, stored in zip(files, locate(account, files), trees, strict=True):
-        content = read_content(account, file, location)
+    for file, place, stored in zip(files, locate(account, files), trees, strict=True):
+        content = read_content(account, file, place)
         if content is None:
             verdicts = [False] * len(tests)
         else:

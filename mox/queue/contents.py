@@ -30,6 +30,7 @@ from mox.store.layout import keys as store_keys
 from mox.store.layout import rows
 from mox.store.layout.rows import Location
 from mox.store.reclaim import Reclaimer
+from mox.store.space import Space
 
 if TYPE_CHECKING:
     from mox.queue.database import Database
@@ -38,7 +39,6 @@ log = get_logger("queue")
 
 _PIECE = 4 * CLIENT_BLOCK  # bytes of a large content read at a time
 _SLICE = COMMIT_BATCH_ROWS // 4  # contents erased by one batch
-_SPACE_S = 0.2  # for so long the disk is taken to have space: what comes meanwhile fits its reserve
 _GATHER_S = 0.05  # so many contents are erased together under load, and one soon enough
 _FEW = 10_000  # entries: with no more, counting the packs costs nothing
 
@@ -99,7 +99,7 @@ class Contents:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._space_until_s = 0.0  # there is space on disk
+        self._space = Space(blobs, database.clock)
         self._stopping = False
         self._timer: asyncio.TimerHandle | None = None
         self._task = asyncio.get_running_loop().create_task(self._run(), name="queue contents")
@@ -113,17 +113,10 @@ class Contents:
         Errors  DiskFull, Unavailable, StoreStopped.
         """
         if isinstance(content, bytes) and len(content) <= QUEUE_INLINE:
-            self._check_space()
+            self._space.check()
             return content
         body = Body(account=keys.ACCOUNT, file=number, content=content)
         return await self._database.bodies.put(body)
-
-    def _check_space(self) -> None:
-        """Errors: DiskFull."""
-        now_s = self._database.clock.monotonic_s()
-        if now_s >= self._space_until_s:
-            self._database.blobs.check_space()
-            self._space_until_s = now_s + _SPACE_S
 
     def name(self, batch: Batch, number: int, place: Place) -> None:
         """Put its place into a batch that is staged at once."""

@@ -2,7 +2,9 @@
 
 An expunge leaves one row naming its contents, and their references.  Once every view of the mailbox
 was told, references without a message go, and each content without any loses its place, facts and
-derived values; large files are removed, and a pack whose last content went is removed by ``reclaim``.
+derived values, and a small one its row; large files are removed, and a pack whose last content went is
+removed by ``reclaim``.  Rows give their space back when much of it went: deleting must help also where a
+full disk lets nothing new in.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from mox._speedups import ranges_of
-from mox.base.limits import COMMIT_BATCH_ROWS
+from mox.base.limits import BODY_RECLAIM, COMMIT_BATCH_ROWS
 from mox.base.log import get_logger
 from mox.store.engine.base import Batch, Family
 from mox.store.errors import StoreStopped
@@ -37,6 +39,7 @@ class Eraser:
         self._shard = shard
         self._waiting: deque[Account] = deque()
         self._reclaim = False
+        self._erased_rows = 0  # bytes of contents in rows, since their space was given back
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -55,10 +58,22 @@ class Eraser:
 
     def reclaim(self) -> None:
         """Many contents lost their places."""
-        if self._shard.reclaimer is not None and not self._task.done():
+        if self._task.done():
+            return
+        if self._shard.reclaimer is not None:
             self._shard.reclaimer.recount()
             self._reclaim = True
-            self._begin()
+        self._erased_rows = BODY_RECLAIM
+        self._begin()
+
+    def erased(self, location: Location) -> None:
+        """A content lost its place."""
+        if location.is_row:
+            self._erased_rows += location.length
+            return
+        self._reclaim = True
+        if self._shard.reclaimer is not None:
+            self._shard.reclaimer.erased(location)
 
     def _begin(self) -> None:
         self._idle.clear()
@@ -81,7 +96,7 @@ class Eraser:
     async def _run(self) -> None:
         try:
             while not self.stopping:
-                if self._waiting or self._reclaim:
+                if self._waiting or self._reclaim or self._erased_rows >= BODY_RECLAIM:
                     await self._work()
                     continue
                 self._idle.set()
@@ -99,11 +114,16 @@ class Eraser:
             if self._waiting:
                 account = self._waiting.popleft()
                 name = account.name
-                self._reclaim |= await erase_account(account)
-            if self._reclaim and not self._waiting:
+                await erase_account(account)
+            if self._waiting:
+                return
+            if self._reclaim:
                 self._reclaim = False
                 if self._shard.reclaimer is not None:
                     await self._shard.reclaimer.run()
+            if self._erased_rows >= BODY_RECLAIM:
+                self._erased_rows = 0
+                await self._shard.in_thread(self._shard.engine.give_back, Family.BODY)
         except StoreStopped:
             raise
         except Exception as error:
@@ -111,8 +131,8 @@ class Eraser:
             log.error("store.erase_failed", error, account=name)
 
 
-async def erase_account(account: "Account") -> bool:
-    """Erase what is free in one account; True when there was something."""
+async def erase_account(account: "Account") -> None:
+    """Erase what is free in one account."""
     shard, committer = account.shard, account.committer
     account.erase_waits = learnt_floor(account) < account.synced_modseq
     # References of copies staged until now must be in the index before it is read.
@@ -122,12 +142,11 @@ async def erase_account(account: "Account") -> bool:
     }
     floors.update(shard.deleted_floors(account))
     found = Found(account, floors)
-    erased_any = False
     for key in await shard.in_thread(found.look):
         files = await shard.in_thread(found.files_of, key)
         for first in range(0, max(1, len(files)), FILES_PER_BATCH):
             if shard.eraser.stopping:
-                return False
+                return
             some = files[first : first + FILES_PER_BATCH]
             batch = Batch()
             erased = await shard.in_thread(found.erase, some, batch)
@@ -135,11 +154,8 @@ async def erase_account(account: "Account") -> bool:
                 batch.delete(Family.KV, key)
             await committer.synced(committer.stage(batch))
             await shard.in_thread(_remove, account, erased)
-            if shard.reclaimer is not None:
-                for _, location in erased:
-                    shard.reclaimer.erased(location)
-            erased_any = erased_any or bool(erased)
-    return erased_any
+            for _, location in erased:
+                shard.eraser.erased(location)
 
 
 def learnt_floor(account: "Account") -> int:
@@ -182,9 +198,12 @@ class Found:
         for file in unreferenced:
             value = None if file in self._held else engine.get(Family.LOC, keys.file(number, file))
             if value is not None:
-                erased.append((file, rows.decode(Location, value)))
+                location = rows.decode(Location, value)
+                erased.append((file, location))
                 batch.delete(Family.LOC, keys.file(number, file))
                 batch.delete(Family.MSG, keys.file(number, file))
+                if location.is_row:
+                    batch.delete(Family.BODY, keys.file(number, file))
         for first, last in ranges_of(file for file, _ in erased):
             start, end = keys.cache(number, first, 0), keys.cache(number, last + 1, 0)
             batch.delete_range(Family.CACHE, start, end)
@@ -231,4 +250,5 @@ class Found:
 
 def _remove(account: "Account", erased: Files) -> None:
     for file, location in erased:
-        account.shard.blobs.erase(account.id, file, location)
+        if not location.is_row:
+            account.shard.blobs.erase(account.id, file, location)

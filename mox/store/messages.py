@@ -19,7 +19,12 @@ from mox._speedups import (
     size_of,
 )
 from mox.base.flags import JUNK, NOTJUNK, SEEN
-from mox.base.limits import COMMIT_BATCH_ROWS, MESSAGE_IN_MEMORY
+from mox.base.limits import (
+    BODY_INLINE,
+    BODY_INLINE_BATCH,
+    COMMIT_BATCH_ROWS,
+    MESSAGE_IN_MEMORY,
+)
 from mox.store.account import Account
 from mox.store.blobs.base import Body, SpoolFile
 from mox.store.changes import ChangeSet, Feed
@@ -49,6 +54,7 @@ class _Stored(msgspec.Struct, frozen=True):
     message: NewMessage
     file: int
     location: Location
+    row: bytes | None  # the content, where it is a row
     derived: dict[int, bytes]
 
 
@@ -69,12 +75,17 @@ async def append(
         for message in messages:
             message.check()
         account.check_quota(sum(message.size for message in messages))
+        as_row = _as_rows(messages)
         if len(messages) == 1:
-            stored = [await _store(account, messages[0], kept)]
+            stored = [await _store(account, messages[0], kept, as_row=as_row[0])]
         else:
             # All of them come to their end, so that ``kept`` is complete whatever happens.
             results = await asyncio.gather(
-                *(_store(account, message, kept) for message in messages), return_exceptions=True
+                *(
+                    _store(account, message, kept, as_row=row)
+                    for message, row in zip(messages, as_row, strict=True)
+                ),
+                return_exceptions=True,
             )
             stored = _all_stored(results)
         change, uids = _add_stored(account, mailbox, stored, origin)
@@ -130,6 +141,8 @@ def _add_stored(
     for uid, item in enumerate(stored, first):
         message, file = item.message, item.file
         change.batch.put(Family.LOC, keys.file(number, file), rows.encode(item.location))
+        if item.row is not None:
+            change.batch.put(Family.BODY, keys.file(number, file), item.row)
         facts = _facts_of(message, mailbox)
         change.batch.put(Family.MSG, keys.file(number, file), rows.encode(facts))
         if facts.is_reject:
@@ -156,7 +169,24 @@ def _facts_of(message: NewMessage, mailbox: Mailbox) -> Facts:
     return msgspec.structs.replace(message.facts, origin=mailbox.id)
 
 
-async def _store(account: Account, message: NewMessage, kept: list[_Stored]) -> _Stored:
+def _as_rows(messages: list[NewMessage]) -> list[bool]:
+    """Which contents are put as rows: small ones, and together no more than a batch may hold."""
+    left = BODY_INLINE_BATCH
+    chosen = []
+    for message in messages:
+        row = message.size <= min(BODY_INLINE, left)
+        left -= message.size if row else 0
+        chosen.append(row)
+    return chosen
+
+
+async def _store(
+    account: Account, message: NewMessage, kept: list[_Stored], *, as_row: bool
+) -> _Stored:
+    """A content with its place: durable there, or to be put as a row.
+
+    Output  also in ``kept``, where somebody has to name or abandon it.
+    """
     shard = account.shard
     if isinstance(message.content, bytes) and message.size <= MESSAGE_IN_MEMORY:
         content: bytes | SpoolFile = message.prefix + message.content
@@ -172,8 +202,11 @@ async def _store(account: Account, message: NewMessage, kept: list[_Stored]) -> 
         if isinstance(content, SpoolFile):
             content.path.unlink(missing_ok=True)
         raise
+    if as_row and isinstance(content, bytes):
+        shard.space.check()
+        return _Stored(message, file, rows.row_location(content), content, derived)
     location = await shard.bodies.put(Body(account=account.id, file=file, content=content))
-    stored = _Stored(message, file, location, derived)
+    stored = _Stored(message, file, location, None, derived)
     kept.append(stored)
     return stored
 

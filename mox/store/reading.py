@@ -1,10 +1,10 @@
 """Contents and derived values read back: many at a time, in reader threads.
 
 Laws  Nothing here runs on the event loop but the async functions' own frames.  A small content is
-      one ``bytes`` checked against its checksum; a large one is a mapping of its file, which stays
-      readable after the file is removed.  A content whose pack was rewritten since it was located
-      is looked up once more.  What cannot be read is None and logged: one damaged message must
-      not hide the others.
+      one ``bytes`` checked against its checksum, and where it is a row, it is read when it is
+      located; a large one is a mapping of its file, which stays readable after the file is removed.
+      A content whose pack was rewritten since it was located is looked up once more.  What cannot
+      be read is None and logged: one damaged message must not hide the others.
 """
 
 import mmap
@@ -22,36 +22,68 @@ from mox.store.layout.rows import Location
 log = get_logger("store")
 
 
-def locate(account: Account, files: Sequence[int]) -> list[Location | None]:
-    """Where contents are.    Blocks."""
-    number = account.id
-    found = account.shard.engine.multi_get(Family.LOC, [keys.file(number, file) for file in files])
-    return [None if value is None else rows.decode(Location, value) for value in found]
+Place = Location | bytes
+"""Where a content is; one that is a row itself."""
 
 
-def read_content(account: Account, file: int, location: Location | None) -> Buffer | None:
+def locate(account: Account, files: Sequence[int]) -> list[Place | None]:
+    """Where contents are; None where one cannot be read, which is logged.
+
+    Blocks.    The caller bounds their number: of each there may be ``BODY_INLINE`` bytes.
+    """
+    engine, number = account.shard.engine, account.id
+    wanted = [keys.file(number, file) for file in files]
+    found = [
+        None if value is None else rows.decode(Location, value)
+        for value in engine.multi_get(Family.LOC, wanted)
+    ]
+    in_rows = [
+        key
+        for key, location in zip(wanted, found, strict=True)
+        if location is not None and location.is_row
+    ]
+    values = iter(engine.multi_get(Family.BODY, in_rows) if in_rows else ())
+    places: list[Place | None] = []
+    for file, location in zip(files, found, strict=True):
+        try:
+            if location is None:
+                raise Broken("a message has no stored content")
+            places.append(rows.row_content(location, next(values)) if location.is_row else location)
+        except Broken as error:
+            _unreadable(account, file, error)
+            places.append(None)
+    return places
+
+
+def read_content(account: Account, file: int, place: Place | None) -> Buffer | None:
     """A whole content; None where it cannot be read, which is logged.    Blocks."""
+    if place is None or isinstance(place, bytes):
+        return place
     try:
-        if location is None:
-            raise Broken("a message has no stored content")
-        path = account.shard.blobs.path(account.id, file, location)
-        if path is not None and location.length:
+        path = account.shard.blobs.path(account.id, file, place)
+        if path is not None and place.length:
             return map_file(path)
-        return _read(account, file, location, location.length)
+        return _read(account, file, place, place.length)
     except (Broken, OSError) as error:
-        log.error("store.content_unreadable", error, account=account.name, file=file)
+        _unreadable(account, file, error)
         return None
 
 
-def read_start(account: Account, file: int, location: Location | None, size: int) -> bytes | None:
+def read_start(account: Account, file: int, place: Place | None, size: int) -> bytes | None:
     """The first bytes of a content, at most ``size``; None as in ``read_content``.    Blocks."""
-    try:
-        if location is None:
-            raise Broken("a message has no stored content")
-        return _read(account, file, location, size)
-    except (Broken, OSError) as error:
-        log.error("store.content_unreadable", error, account=account.name, file=file)
+    if place is None:
         return None
+    if isinstance(place, bytes):
+        return place[:size]
+    try:
+        return _read(account, file, place, size)
+    except (Broken, OSError) as error:
+        _unreadable(account, file, error)
+        return None
+
+
+def _unreadable(account: Account, file: int, error: Broken | OSError) -> None:
+    log.error("store.content_unreadable", error, account=account.name, file=file)
 
 
 def _read(account: Account, file: int, location: Location, end: int) -> bytes:
@@ -59,8 +91,9 @@ def _read(account: Account, file: int, location: Location, end: int) -> bytes:
     try:
         return blobs.read(account.id, file, location, 0, end)
     except FileNotFoundError:
+        # Into another pack: a content in a pack never becomes a row.
         now = locate(account, [file])[0]
-        if now is None or now == location:
+        if not isinstance(now, Location) or now == location:
             raise
         return blobs.read(account.id, file, now, 0, end)
 
@@ -68,8 +101,8 @@ def _read(account: Account, file: int, location: Location, end: int) -> bytes:
 def read_contents(account: Account, files: Sequence[int]) -> list[Buffer | None]:
     """Whole contents, in their order.    Blocks; the caller bounds the sum of their sizes."""
     return [
-        read_content(account, file, location)
-        for file, location in zip(files, locate(account, files), strict=True)
+        read_content(account, file, place)
+        for file, place in zip(files, locate(account, files), strict=True)
     ]
 
 

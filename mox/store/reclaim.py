@@ -87,7 +87,7 @@ class Reclaimer:
         self._live = None
 
     def _follow(self, location: Location, length: int) -> None:
-        if self._live is not None and location.pack:
+        if self._live is not None and location.pack > 0:
             self._live[location.pack] = self._live.get(location.pack, 0) + length
 
     async def run(self) -> int:
@@ -121,7 +121,7 @@ class Reclaimer:
         live: dict[int, int] = {}
         for _, value in self._shard.engine.scan(Family.LOC, *keys.EVERY_ACCOUNT):
             location = rows.decode(Location, value)
-            if location.pack:
+            if location.pack > 0:
                 live[location.pack] = live.get(location.pack, 0) + location.length
         return live
 

@@ -35,6 +35,7 @@ from mox.store.mailboxes import SPECIAL_USES
 from mox.store.rates import Rates
 from mox.store.reclaim import Reclaimer
 from mox.store.recover import recover_mailbox
+from mox.store.space import Space
 from mox.store.thread import WorkThreads
 from mox.store.tidy import Tidier
 from mox.store.votes import Organizational
@@ -79,6 +80,7 @@ class Shard:
         self.clock: Clock = clock or SystemClock()
         self.committer = Committer(engine, lazy_sync_s=lazy_sync_s)
         self.bodies = BodyWriter(blobs)
+        self.space = Space(blobs, self.clock)
         self.reclaimer = Reclaimer(self, blobs) if isinstance(blobs, PackBlobs) else None
         self.words = WordCache()
         self.organizational: Organizational = listed_organizational
@@ -253,7 +255,7 @@ class Shard:
     def _large_contents(self, account_id: int) -> list[tuple[int, Location]]:
         found = self.engine.scan(Family.LOC, *keys.account_range(account_id))
         located = ((keys.file_id(key), rows.decode(Location, value)) for key, value in found)
-        return [(file, location) for file, location in located if not location.pack]
+        return [(file, location) for file, location in located if location.is_file]
 
     def _erase_contents(self, account_id: int, contents: list[tuple[int, Location]]) -> None:
         for file, location in contents:

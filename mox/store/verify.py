@@ -273,24 +273,47 @@ def _contents(
             yield Problem(where=where, text=text)
     needed = {file for file, _, _ in referred}
     sizes = _sizes(engine, number, referred)
-    located = set()
-    for key, value in engine.scan(Family.LOC, *keys.account_range(number)):
+    located: dict[int, Location] = {}
+    # Side by side, so that they are of the same moment.
+    places = engine.scan(Family.LOC, *keys.account_range(number))
+    in_rows = engine.scan(Family.BODY, *keys.account_range(number))
+    for key, value in places:
         file = keys.file_id(key)
-        located.add(file)
-        location = rows.decode(Location, value)
+        location = located[file] = rows.decode(Location, value)
         if file not in needed and file not in awaiting:
             yield Problem(where=where, text=f"content {file} is referred to by nobody")
         if file in needed and sizes.get(file) != location.length:
             yield Problem(where=where, text=f"content {file} has another size than its messages")
-        if contents:
+        if contents and not location.is_row:
             try:
                 data = blobs.read(number, file, location, 0, location.length)
                 if len(data) != location.length:
                     yield Problem(where=where, text=f"content {file} is shorter than recorded")
             except (DataDamaged, OSError) as error:
                 yield Problem(where=where, text=f"content {file}: {error}")
-    for file in needed - located:
+    for file in needed - located.keys():
         yield Problem(where=where, text=f"content {file} has no place: a message is lost")
+    if contents:
+        yield from _rows(in_rows, account, located)
+
+
+def _rows(
+    stored: Iterator[tuple[bytes, bytes]], account: AccountRecord, located: dict[int, Location]
+) -> Iterator[Problem]:
+    """Contents that are rows, against the places that say so."""
+    missing = {file for file, location in located.items() if location.is_row}
+    for key, value in stored:
+        file = keys.file_id(key)
+        if file not in missing:
+            yield Problem(where=account.name, text=f"content {file}: a row that no place names")
+            continue
+        missing.remove(file)
+        try:
+            rows.row_content(located[file], value)
+        except DataDamaged as error:
+            yield Problem(where=account.name, text=f"content {file}: {error}")
+    for file in missing:
+        yield Problem(where=account.name, text=f"content {file} has no row: a message is lost")
 
 
 def _sizes(engine: Engine, number: int, referred: set[tuple[int, int, int]]) -> dict[int, int]:

@@ -279,6 +279,12 @@ class Learnt:
         if value is None:
             return None
         location = rows.decode(Location, value)
+        if location.is_row:
+            row = self._engine.get(Family.BODY, keys.file(self._number, file))
+            try:
+                return rows.row_content(location, row)[:size]
+            except DataDamaged:
+                return None
         end = location.length if size is None else min(size, location.length)
         try:
             return self._blobs.read(self._number, file, location, 0, end)

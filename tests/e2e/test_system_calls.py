@@ -1,6 +1,7 @@
 """Before a message is acknowledged it is on the disk: the server's system calls, in their order.
 
-Body written, body synced, index written, index synced, then the reply.   decision 0007.
+Body written, body synced, index written, index synced, then the reply; a small body is written with
+the index.   decisions 0007 and 0020.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def append_some(server: Server, n: int, told: list[Acknowledged]) -> None:
     with server.imap(timeout=60) as client:
         for count in range(MESSAGES):
             token = f"append-{n}-{count}-end"
-            size = 1_200_000 if count == MESSAGES - 1 else 400
+            # rows, packs, and a file of its own
+            size = {MESSAGES - 1: 1_200_000, 0: 40_000, 1: 40_000}.get(count, 400)
             client.append("INBOX", small_message(token, size))
             tag = client.next_tag().decode()  # one further than the APPEND's
             last = f"{tag[0]}{int(tag[1:]) - 1}"
@@ -35,7 +37,8 @@ def deliver_some(server: Server, n: int, told: list[Acknowledged]) -> None:
         with server.smtp(timeout=60) as client:
             token = f"deliver-{n}-{count}-end"
             client.ehlo()
-            client.deliver(b"s@example.org", [USER.encode()], small_message(token, 400))
+            size = 40_000 if count % 4 == 3 else 400
+            client.deliver(b"s@example.org", [USER.encode()], small_message(token, size))
             told.append(Acknowledged(token, client.local_port, "250 ", after="354"))
             client.command(b"QUIT", 221)
 
@@ -112,6 +115,11 @@ GOOD = [
     '9 write(5<TCP:[127.0.0.1:143->127.0.0.1:999]>, "* 1 EXISTS\\r\\na3 OK done\\r\\n", 24) = 24',
 ]
 TOLD = [Acknowledged("tok", 999, "a3 OK")]
+ROW = [
+    GOOD[0],
+    f'9 write(6<{LOG}>, "place..a: b\\r\\n\\r\\ntok\\r\\nthe rest", 30) = 30',
+    *GOOD[6:],
+]
 
 
 SPOOL = "/d/shards/0/tmp/spool-1"
@@ -170,6 +178,32 @@ def test_judge_accepts_a_large_message_in_a_file_of_its_own() -> None:
 def test_judge_reports_each_wrong_order_of_a_large_message(order: list[int], fault: str) -> None:
     (found,) = judged([LARGE[n] for n in order])
     assert fault in found
+
+
+def test_judge_accepts_a_small_message_within_its_row() -> None:
+    assert judged(ROW) == []
+
+
+@pytest.mark.parametrize(
+    ("order", "fault"),
+    [
+        ([0, 2, 1, 3], "index was not synced"),
+        ([0, 1, 3, 2], "index was not synced"),
+        ([0, 1, 3], "index was not synced"),
+        ([0, 2, 3, 1], "no index row"),
+        ([0, 2, 3], "never written"),
+        ([0, 1, 2], "no reply"),
+    ],
+)
+def test_judge_reports_each_wrong_order_of_a_row(order: list[int], fault: str) -> None:
+    (found,) = judged([ROW[n] for n in order])
+    assert fault in found
+
+
+def test_judge_does_not_take_a_mention_for_the_message() -> None:
+    lines = [line.replace("\\r\\n\\r\\ntok", "Subject tok") for line in ROW]
+    (found,) = judged(lines)
+    assert "never written" in found
 
 
 def test_judge_takes_a_failed_sync_for_none() -> None:

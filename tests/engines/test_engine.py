@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mox.store.engine import rocks
 from mox.store.engine.base import Batch, Engine, Family
 from mox.store.engine.memory import MemoryEngine
 from mox.store.engine.rocks import RocksEngine
@@ -192,3 +194,67 @@ def test_rocks_says_what_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "db").write_text("not a folder")
     with pytest.raises(DataUnreadable, match=r"cannot be opened"):
         RocksEngine(tmp_path / "db")
+
+
+def blobs_of(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("*.blob")}
+
+
+def filled_with_blobs(folder: Path) -> tuple[RocksEngine, dict[bytes, bytes]]:
+    """Three thousand values, two of three deleted again; those that are left."""
+    engine = RocksEngine(folder)
+    random = Random(1)
+    values = {b"%04d" % number: random.randbytes(1000) for number in range(3000)}
+    batch, removal = Batch(), Batch()
+    batch.put_all(Family.BODY, list(values), list(values.values()))
+    engine.write(batch)
+    engine.give_back(Family.BODY)
+    for number, key in enumerate(list(values)):
+        if number % 3:
+            removal.delete(Family.BODY, key)
+            del values[key]
+    engine.write(removal)
+    return engine, values
+
+
+def test_rocks_gives_the_space_of_dead_blobs_back(tmp_path: Path) -> None:
+    engine, left = filled_with_blobs(tmp_path / "db")
+    before = blobs_of(tmp_path / "db")
+    assert sum((tmp_path / "db" / name).stat().st_size for name in before) > 3_000_000
+    engine.give_back(Family.BODY)
+    after = blobs_of(tmp_path / "db")
+    assert not before & after
+    assert sum((tmp_path / "db" / name).stat().st_size for name in after) < 1_100_000
+    assert dict(engine.scan(Family.BODY, b"0", b"9")) == left
+    # Nothing is dead now: what lives is not moved for nothing.
+    engine.give_back(Family.BODY)
+    assert blobs_of(tmp_path / "db") == after
+    engine.checkpoint(tmp_path / "copy")
+    engine.close()
+    copy = RocksEngine(tmp_path / "copy")
+    assert copy.multi_get(Family.BODY, list(left)) == list(left.values())
+    copy.close()
+
+
+def test_rocks_moves_no_blobs_without_room_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, left = filled_with_blobs(tmp_path / "db")
+    before = blobs_of(tmp_path / "db")
+    monkeypatch.setattr(rocks, "DISK_FREE_MIN", 1 << 62)
+    engine.give_back(Family.BODY)
+    assert blobs_of(tmp_path / "db") == before
+    batch = Batch()
+    batch.delete_range(Family.BODY, b"0", b"9")
+    engine.write(batch)
+    engine.give_back(Family.BODY)  # for files that are dead as a whole it needs none
+    assert blobs_of(tmp_path / "db") == set()
+    assert left
+    engine.close()
+
+
+def test_memory_gives_back_at_once() -> None:
+    engine = MemoryEngine()
+    put(engine, Family.BODY, a=b"1")
+    engine.give_back(Family.BODY)
+    assert engine.get(Family.BODY, b"a") == b"1"

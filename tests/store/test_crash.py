@@ -116,8 +116,12 @@ def flags_in(state: State, name: str, uid: int) -> int:
     return int(found.get(uid, -1))
 
 
-@pytest.fixture
-async def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+@pytest.fixture(params=[40, 0], ids=["rows", "packs"])
+async def recorder(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Recorder:
+    """Contents are rows, the first two of each change, or none is."""
+    monkeypatch.setattr(messages, "BODY_INLINE_BATCH", request.param)
     for module in (flags, messages):
         monkeypatch.setattr(module, "COMMIT_BATCH_ROWS", 4)
     monkeypatch.setattr(erase, "FILES_PER_BATCH", 2)

@@ -49,6 +49,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (flags, messages):
         monkeypatch.setattr(module, "COMMIT_BATCH_ROWS", 4)
     monkeypatch.setattr(erase, "FILES_PER_BATCH", 2)
+    monkeypatch.setattr(messages, "BODY_INLINE_BATCH", 300)  # two messages
     monkeypatch.setattr(lessons, "LEARN_ROWS", 8)
     monkeypatch.setattr(lessons, "LEARN_MESSAGES", 3)
     monkeypatch.setattr(course, "LEARN_LOG", 2)

@@ -101,6 +101,7 @@ class KnowledgeAgainstMessages(RuleBasedStateMachine):
         small = [
             (flags, "COMMIT_BATCH_ROWS", 4),
             (messages, "COMMIT_BATCH_ROWS", 4),
+            (messages, "BODY_INLINE_BATCH", 150),
             (erase, "FILES_PER_BATCH", 2),
             (lessons, "LEARN_ROWS", 5),
             (lessons, "LEARN_MESSAGES", 3),

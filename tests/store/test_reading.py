@@ -4,8 +4,10 @@ from collections.abc import Callable
 from mmap import mmap
 from pathlib import Path
 
+from mox.base.limits import BODY_INLINE
 from mox.store import reading
 from mox.store.account import Account
+from mox.store.blobs.memory import MemoryBlobs
 from mox.store.content import Kind, NewMessage
 from mox.store.messages import append
 from mox.store.shard import Shard
@@ -54,13 +56,15 @@ def _location(account: Account):  # type: ignore[no-untyped-def]
 async def test_damage_is_noticed(
     shard: Shard, account: Account, message: Callable[..., NewMessage], tmp_path: Path
 ) -> None:
-    await append(account, account.mailbox("Inbox"), [message("a"), message("b")])
+    made = [message(letter * BODY_INLINE) for letter in "ab"]
+    await append(account, account.mailbox("Inbox"), made)
     packs = list(tmp_path.rglob("*.pack"))
     if not packs:
-        return  # memory has no files to damage
+        assert isinstance(shard.blobs, MemoryBlobs)  # which has no files to damage
+        return
     with packs[0].open("r+b") as file:
         data = file.read()
         file.seek(data.index(b"Subject: a"))
         file.write(b"Gubject")
     found = await account.shard.in_thread(reading.read_contents, account, [1, 2])
-    assert found == [None, b"Subject: b\r\n\r\nb\r\n"]
+    assert found == [None, made[1].content]

@@ -1,4 +1,4 @@
-"""Space of erased contents comes back, and never that of others."""
+"""Space of erased contents in packs comes back, and never that of others.    Small ones are rows."""
 
 import asyncio
 from array import array
@@ -15,6 +15,7 @@ from mox.store.content import NewMessage
 from mox.store.engine.base import Family
 from mox.store.engine.rocks import RocksEngine
 from mox.store.layout import keys
+from mox.store.layout.rows import Location
 from mox.store.messages import append, expunge
 from mox.store.shard import Shard, check_format, open_shard
 from mox.store.verify import verify_account
@@ -32,10 +33,10 @@ def packs(folder: Path) -> list[str]:
 
 @pytest.fixture
 async def shard(tmp_path: Path) -> AsyncIterator[Shard]:
-    """Two messages fill a pack."""
+    """Two messages fill a pack, each too large for a row."""
     engine = RocksEngine(tmp_path / "db")
     check_format(engine)
-    made = Shard(engine, PackBlobs(tmp_path, pack_size=1000), tmp_path, derive)
+    made = Shard(engine, PackBlobs(tmp_path, pack_size=30_000), tmp_path, derive)
     yield made
     await made.close()
 
@@ -47,7 +48,13 @@ async def account(shard: Shard) -> Account:
 
 async def add(account: Account, message: Make, *numbers: int) -> None:
     for number in numbers:
-        await append(account, account.mailbox("Inbox"), [message(f"{number:03d}" * 100)])
+        await append(account, account.mailbox("Inbox"), [message(f"{number:03d}" * 3000)])
+
+
+def place_of(account: Account, file: int) -> Location:
+    place = reading.locate(account, [file])[0]
+    assert isinstance(place, Location)
+    return place
 
 
 async def remove(account: Account, *uids: int) -> None:
@@ -88,11 +95,11 @@ async def test_a_body_that_no_row_names_yet_keeps_its_pack(
 ) -> None:
     reclaimer = shard.reclaimer
     assert reclaimer is not None
-    place = await shard.bodies.put(Body(account=account.id, file=77, content=b"x" * 900))
+    place = await shard.bodies.put(Body(account=account.id, file=77, content=b"x" * 27_000))
     await add(account, message, 0)
     await add(account, message, 1, 2)
     await remove(account, 1)
-    assert reading.read_content(account, 77, place) == b"x" * 900
+    assert reading.read_content(account, 77, place) == b"x" * 27_000
     shard.bodies.abandon(account.id, 77, place)
     await remove(account, 2)
     assert f"{place.pack:08d}.pack" not in packs(tmp_path)
@@ -102,12 +109,10 @@ async def test_a_content_is_found_in_its_new_place(
     shard: Shard, account: Account, message: Make
 ) -> None:
     await add(account, message, *range(4))
-    expected = message("000" * 100).content
-    before = reading.locate(account, [1])[0]
+    expected = message("000" * 3000).content
+    before = place_of(account, 1)
     await remove(account, 2, 3)
-    after = reading.locate(account, [1])[0]
-    assert before is not None
-    assert after is not None
+    after = place_of(account, 1)
     assert before.pack != after.pack
     # As a reader that looked the place up just before the pack was rewritten.
     assert reading.read_content(account, 1, before) == expected
@@ -123,7 +128,7 @@ async def test_reading_while_packs_are_rewritten(
     async def read() -> None:
         while not done:
             found = await shard.in_thread(reading.read_contents, account, [1, 11, 21])
-            assert found == [message(f"{n:03d}" * 100).content for n in (0, 10, 20)]
+            assert found == [message(f"{n:03d}" * 3000).content for n in (0, 10, 20)]
 
     reader = asyncio.ensure_future(read())
     await remove(account, *range(2, 11))
@@ -155,7 +160,7 @@ async def test_a_removed_account_gives_its_space_back(
     await add(account, message, *range(4))
     large = NewMessage(content=b"x" * 1_500_000, received_ms=1)
     await append(account, account.mailbox("Inbox"), [large])
-    await append(other, other.mailbox("Inbox"), [message("999" * 100), message("998" * 100)])
+    await append(other, other.mailbox("Inbox"), [message("999" * 3000), message("998" * 3000)])
     await shard.remove_account("mox")
     await shard.eraser.idle()
     assert len(packs(tmp_path)) == 1

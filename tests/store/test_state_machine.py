@@ -232,6 +232,8 @@ class AccountAgainstModel(RuleBasedStateMachine):
         for module in (flags, messages):
             self.patches.enter_context(mock.patch.object(module, "COMMIT_BATCH_ROWS", 4))
         self.patches.enter_context(mock.patch.object(erase, "FILES_PER_BATCH", 2))
+        # Two contents of a change are rows.
+        self.patches.enter_context(mock.patch.object(messages, "BODY_INLINE_BATCH", 32))
         self.patches.enter_context(mock.patch.object(mailbox, "COMPACT_TAIL", 6))
         self.patches.enter_context(mock.patch.object(mailbox, "COMPACT_SHARE", 3))
         self.patches.enter_context(mock.patch.object(mailbox, "LOAD_SLICE", 3))
@@ -808,6 +810,8 @@ class AccountAgainstModel(RuleBasedStateMachine):
             keys.reference_parts(key)[0] for key, _ in self.engine.scan(Family.IDX, start, end)
         }
         assert stored == needed
+        in_rows = {keys.file_id(key) for key, _ in self.engine.scan(Family.BODY, start, end)}
+        assert in_rows <= stored
 
 
 class OnRocks(AccountAgainstModel):

@@ -19,6 +19,13 @@ from support.messages import small_message
 from support.servers import USER, Server
 
 MAILBOX = "INBOX"
+SIZES = (
+    300,
+    1200,
+    4000,
+    12_000,
+    40_000,
+)  # bytes; ours keeps the last one in a pack, others as rows
 LARGE = 1_200_000  # bytes; larger than what a server may keep in a common file
 TOKEN = re.compile(rb"^Message-ID: <([^@>]+)@small\.example>", re.MULTILINE)
 
@@ -249,7 +256,7 @@ class Load:
                 self.ledger.unexpected.append(f"{work.__name__} {n}: {type(e).__name__} {e}")
 
     def _next(self, kind: str, n: int, count: int, rng: random.Random, exact: bool) -> Sent:
-        size = LARGE if rng.random() < 0.01 else rng.choice((300, 1200, 4000, 12_000))
+        size = LARGE if rng.random() < 0.01 else rng.choice(SIZES)
         sent = Sent(f"{kind}-{self.round}-{n}-{count}", size, exact)
         self.ledger.begin(sent)
         return sent

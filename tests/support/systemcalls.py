@@ -1,5 +1,7 @@
 """The order of a server's system calls, from strace: written, synced, indexed, synced, answered.
 
+What a server keeps as a row of its index is written, synced, answered.
+
 strace prints a call when it ends, or as "unfinished … resumed" when another thread came between.
 Every call gets the line where it begins and the line where it ends; A happened before B only if A
 ended before B began.
@@ -169,7 +171,7 @@ class Order:
             return "no reply on its connection"
         written = self._written(message.token, reply.begins)
         if written is None:
-            return "its octets were never written to a body file"
+            return self._fault_of_row(message.token, reply)
         synced = _next(self.body_syncs, written.ends, written.target)
         if synced is None or synced.ends >= reply.begins:
             return "its body file was not synced before the reply"
@@ -183,8 +185,20 @@ class Order:
         row = row or _next(self.index_writes, placed.ends)
         if row is None or row.ends >= reply.begins:
             return "no index row was written between the body's sync and the reply"
-        row_synced = _next(self.index_syncs, row.ends, row.target)
-        if row_synced is None or row_synced.ends >= reply.begins:
+        return self._fault_of_sync(row, reply)
+
+    def _fault_of_row(self, token: str, reply: Call) -> str:
+        # Its text, with the line ends that surround it: the index mentions it elsewhere as well.
+        row = _containing(self.index_writes, rf"\r\n\r\n{token}\r\n")
+        if row is None:
+            return "its octets were never written, to a body file or as a row"
+        if row.ends >= reply.begins:
+            return "no index row was written before the reply"
+        return self._fault_of_sync(row, reply)
+
+    def _fault_of_sync(self, row: Call, reply: Call) -> str:
+        synced = _next(self.index_syncs, row.ends, row.target)
+        if synced is None or synced.ends >= reply.begins:
             return "the index was not synced between its write and the reply"
         return ""
 

@@ -20,6 +20,7 @@ class Family(Enum):
     MSG = "msg"  # cold facts of a message: point reads
     CACHE = "cache"  # envelope, structure, preview: multi-gets
     LOC = "loc"  # where a body is and how often it is referred to
+    BODY = "body"  # small contents themselves: multi-gets
     IDX = "idx"  # look-ups by value: Message-ID, threads, recipients
     KV = "kv"  # credentials, subscriptions, settings
 
@@ -98,6 +99,13 @@ class Engine(Protocol):
 
     def sync(self) -> None:
         """Make all writes so far durable.    Errors: OSError."""
+        ...
+
+    def give_back(self, family: Family) -> None:
+        """Give the space of what was removed from a family back.    Blocks, for seconds where it is much.
+
+        Errors  OSError.
+        """
         ...
 
     def checkpoint(self, folder: Path) -> None:

@@ -92,6 +92,9 @@ class MemoryEngine:
         """Count the call."""
         self.syncs += 1
 
+    def give_back(self, family: Family) -> None:
+        """Nothing is left of what was removed."""
+
     def checkpoint(self, folder: Path) -> None:
         """Not kept on disk, so there is nothing to copy to."""
         raise NotImplementedError("the memory engine has no files")

@@ -3,8 +3,13 @@
 ``write`` never asks RocksDB to sync (that holds the GIL through the fsync, measured); ``sync``
 is ``flush_wal(True)``, which releases it.  Handles of families are dropped before ``close``,
 otherwise the lock of the folder stays (engine.md section 2.3).
+
+Values of BODY are in blob files, which compactions leave alone: its tables hold keys only.  RocksDB's own
+collection of dead blobs moves the oldest part of all blobs in every compaction, so it is switched on for
+one compaction where enough is dead (``give_back``).
 """
 
+import shutil
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,8 +17,10 @@ from pathlib import Path
 from rocksdict import (
     AccessType,
     BlockBasedOptions,
+    BottommostLevelCompaction,
     Cache,
     Checkpoint,
+    CompactOptions,
     DBCompressionType,
     DBRecoveryMode,
     Options,
@@ -23,7 +30,7 @@ from rocksdict import (
     WriteBatch,
 )
 
-from mox.base.limits import KIB, MIB
+from mox.base.limits import DISK_FREE_MIN, KIB, MIB
 from mox.store.engine.base import Batch, Family
 from mox.store.errors import DataLocked, DataUnreadable
 
@@ -31,6 +38,7 @@ BLOCK_CACHE = 64 * MIB  # bytes, shared by the families of a database
 WRITE_BUFFER = 16 * MIB  # bytes per memtable
 WAL_TOTAL = 96 * MIB  # bytes; beyond it idle families are flushed, so that reopening stays short
 OPEN_FILES = 512
+DEAD_SHARE = 0.5  # of the bytes of blobs; above it those that live are written anew
 SKIPPED = 200  # deleted keys that a short read passes before it asks for its range alone
 
 
@@ -40,9 +48,12 @@ class RocksEngine:
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         options = _options()
         cache = Cache(BLOCK_CACHE)
-        families = {family.value: _family_options(cache) for family in Family}
+        families = {family.value: _family_options(family, cache) for family in Family}
         access = AccessType.read_only() if read_only else AccessType.read_write()
         try:
+            if read_only:
+                there = set(Rdict.list_cf(str(folder)))
+                families = {name: found for name, found in families.items() if name in there}
             self._db: Rdict | None = Rdict(
                 str(folder), options, column_families=families, access_type=access
             )
@@ -53,7 +64,15 @@ class RocksEngine:
                     f"{folder} is in use by another process; stop it first", cause=error
                 ) from error
             raise DataUnreadable(f"{folder} cannot be opened: {text}", cause=error) from error
-        self._families = {family: self._db.get_column_family(family.value) for family in Family}
+        self._folder = folder
+        # Only reading makes no families: in a folder of an earlier version the one that is always
+        # there and always empty stands for those that came later.
+        self._families = {
+            family: self._db.get_column_family(
+                family.value if family.value in families else "default"
+            )
+            for family in Family
+        }
         self._handles = (
             {}
             if read_only
@@ -121,6 +140,42 @@ class RocksEngine:
             self._db.flush_wal(True)
         except Exception as error:
             raise OSError(f"RocksDB sync failed: {error}") from error
+
+    def give_back(self, family: Family) -> None:
+        """Compact a family; write its blobs anew where most of them are dead.    Releases the GIL."""
+        rows = self._families[family]
+        options = CompactOptions()
+        options.set_exclusive_manual_compaction(False)
+        try:
+            # Blob files without anything alive go by this alone.
+            rows.compact_range(None, None, options)
+            size, dead = self._blob_bytes(family)
+            if dead <= size * DEAD_SHARE:
+                return
+            if shutil.disk_usage(self._folder).free < size - dead + DISK_FREE_MIN:
+                return  # the rest of a file goes when it is dead as a whole
+            options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
+            rows.set_options(
+                {
+                    "enable_blob_garbage_collection": "true",
+                    "blob_garbage_collection_age_cutoff": "1.0",
+                }
+            )
+            try:
+                rows.compact_range(None, None, options)
+            finally:
+                rows.set_options({"enable_blob_garbage_collection": "false"})
+        except Exception as error:
+            raise OSError(f"RocksDB compaction failed: {error}") from error
+
+    def _blob_bytes(self, family: Family) -> tuple[int, int]:
+        """Of all blob files, and what of it is dead."""
+        rows = self._families[family]
+        size, dead = (
+            int(rows.property_value(f"rocksdb.live-blob-file-{name}") or 0)
+            for name in ("size", "garbage-size")
+        )
+        return size, dead
 
     def checkpoint(self, folder: Path) -> None:
         """A consistent copy, made of hard links where possible."""
@@ -216,7 +271,7 @@ def _options() -> Options:
     return options
 
 
-def _family_options(cache: Cache) -> Options:
+def _family_options(family: Family, cache: Cache) -> Options:
     table = BlockBasedOptions()
     table.set_block_cache(cache)
     table.set_block_size(16 * KIB)
@@ -227,4 +282,7 @@ def _family_options(cache: Cache) -> Options:
     options.set_write_buffer_size(WRITE_BUFFER)
     options.set_max_write_buffer_number(3)
     options.set_compression_type(DBCompressionType.lz4())
+    if family is Family.BODY:
+        options.set_enable_blob_files(True)
+        options.set_blob_compression_type(DBCompressionType.lz4())
     return options

@@ -98,12 +98,12 @@ def vanished_modseq(key: bytes) -> int:
 
 
 def file(account_id: int, file_id: int) -> bytes:
-    """MSG and LOC: facts and place of a content."""
+    """MSG, LOC and BODY: facts and place of a content, and a small one itself."""
     return _ACCOUNT_U64.pack(account_id, file_id)
 
 
 def file_id(key: bytes) -> int:
-    """File id of a MSG, LOC or CACHE key."""
+    """File id of a MSG, LOC, BODY or CACHE key."""
     return int.from_bytes(key[4:12], "big")
 
 

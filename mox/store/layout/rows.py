@@ -3,6 +3,7 @@
 The packed row of a message is written and read by the compiled columns (``_speedups/columns``).
 """
 
+import zlib
 from array import array
 from struct import Struct
 from typing import TypeVar
@@ -50,13 +51,43 @@ class MailboxRecord(msgspec.Struct, array_like=True):
     dirty: bool = False  # a change in several batches was begun: recount at open
 
 
-class Location(msgspec.Struct, array_like=True, frozen=True):
-    """Where a content is: in a pack, or in a file of its own."""
+_OWN_FILE = 0  # pack numbers that are none
+_IN_ROW = -1
 
-    pack: int  # 0: a file of its own, named by the file id
+
+class Location(msgspec.Struct, array_like=True, frozen=True):
+    """Where a content is: in a pack, in a file of its own, or in a row of the index."""
+
+    pack: int  # 0: a file of its own, named by the file id; -1: a row of BODY
     offset: int
     length: int  # bytes
     crc: int  # CRC-32 of the bytes
+
+    @property
+    def is_row(self) -> bool:
+        """It is a row of BODY, which comes and goes with the row that says so."""
+        return self.pack == _IN_ROW
+
+    @property
+    def is_file(self) -> bool:
+        """It is a file of its own."""
+        return self.pack == _OWN_FILE
+
+
+def row_location(content: bytes) -> Location:
+    """Of a content that is put as a row of BODY in the same batch."""
+    return Location(pack=_IN_ROW, offset=0, length=len(content), crc=zlib.crc32(content))
+
+
+def row_content(location: Location, value: bytes | None) -> bytes:
+    """What was read of a content that is a row.    Errors: DataDamaged."""
+    if value is None:
+        raise DataDamaged("a stored message has no row")
+    if len(value) != location.length:
+        raise DataDamaged("a stored message has another length than recorded")
+    if zlib.crc32(value) != location.crc:
+        raise DataDamaged("a stored message does not match its checksum")
+    return value
 
 
 class LogChange(msgspec.Struct, array_like=True, frozen=True):
