@@ -57,4 +57,4 @@ def test_what_a_string_is(module: ModuleType) -> None:
 def test_what_is_no_text_is_refused() -> None:
     for texts in (("x",), (1,), [b"x"]):
         with pytest.raises(TypeError):
-            compiled.quote_strings(texts, False)
+            compiled.quote_strings(texts, False)  # type: ignore[arg-type]
