@@ -122,6 +122,7 @@ async def test_networks_that_are_not_in_memory_are_read_at_once(
     rates, now = Rates(kept=3), clock.now_ms()
     await rates.count(account, *IPS, 1, now)
     await account.settle()
+    await account.shard.learner.caught_up(account)  # it reads as well
     calls: list[int] = []
     multi_get = account.shard.engine.multi_get
 
