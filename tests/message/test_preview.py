@@ -168,7 +168,9 @@ def test_the_first_lines_decide_as_all_of_them_do(lines: list[str], end: str) ->
 
 
 _HEADERS = ["", "Content-Type: text/plain; charset=utf-8", "Content-Type: text/plain; charset=utf-16",
-    "Content-Type: text/plain; charset=unknown", "Content-Transfer-Encoding: quoted-printable"]  # fmt: skip
+    "Content-Type: text/plain; charset=unknown", "Content-Transfer-Encoding: quoted-printable",
+    "Content-Transfer-Encoding: base64", "Content-Type: text/plain; charset=iso-8859-1",
+    "Content-Type: text/plain; charset=iso-2022-jp"]  # fmt: skip
 
 
 @given(_lines, st.sampled_from(_HEADERS), st.sampled_from(["x", "\xe4"]), st.integers(0, 200))
