@@ -167,8 +167,22 @@ def test_the_first_lines_decide_as_all_of_them_do(lines: list[str], end: str) ->
     assert preview_text(text) == every
 
 
+@pytest.mark.parametrize("before", range(16))
+@pytest.mark.parametrize(
+    "lines", [("On 1 May:", "> a"), ("On 1 May:", "", "> a"), ("--", "me", *[""] * 8, "a")]
+)
+def test_what_stands_at_the_end_of_the_first_lines_is_not_decided_by_them(
+    before: int, lines: tuple[str, ...]
+) -> None:
+    for width in range(18, 30):  # of the lines before: the preview is full with one of them
+        text = "\n".join(["x" * width] * before + [*lines, *["y" * 60] * 20])
+        assert preview_text(text) == module._preview_of(text, PREVIEW_LINES)
+
+
 _HEADERS = ["", "Content-Type: text/plain; charset=utf-8", "Content-Type: text/plain; charset=utf-16",
-    "Content-Type: text/plain; charset=unknown", "Content-Transfer-Encoding: quoted-printable"]  # fmt: skip
+    "Content-Type: text/plain; charset=unknown", "Content-Transfer-Encoding: quoted-printable",
+    "Content-Transfer-Encoding: base64", "Content-Type: text/plain; charset=iso-8859-1",
+    "Content-Type: text/plain; charset=iso-2022-jp"]  # fmt: skip
 
 
 @given(_lines, st.sampled_from(_HEADERS), st.sampled_from(["x", "\xe4"]), st.integers(0, 200))

@@ -1,6 +1,7 @@
 """Strings of IMAP responses: compiled and plain make the same of every text."""
 
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,7 @@ def test_what_a_string_is(module: ModuleType) -> None:
 
 
 def test_what_is_no_text_is_refused() -> None:
-    for texts in (("x",), (1,), [b"x"]):
+    every: tuple[Any, ...] = (("x",), (1,), [b"x"])
+    for texts in every:
         with pytest.raises(TypeError):
             compiled.quote_strings(texts, False)  # type: ignore[arg-type]
