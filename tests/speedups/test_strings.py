@@ -59,4 +59,4 @@ def test_what_is_no_text_is_refused() -> None:
     every: tuple[Any, ...] = (("x",), (1,), [b"x"])
     for texts in every:
         with pytest.raises(TypeError):
-            compiled.quote_strings(texts, False)  # type: ignore[arg-type]
+            compiled.quote_strings(texts, False)
