@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import socketserver
 import threading
 
@@ -53,9 +54,16 @@ class _Handler(socketserver.BaseRequestHandler):
         sock.sendto(answer(data), self.client_address)
 
 
-@functools.cache
 def local_names() -> str:
-    """Address and port of the name server, which runs until the end of the process."""
+    """Address and port of the name server, which runs until the end of the process.
+
+    One for each network that somebody asks in: the loopback of one is not that of another.
+    """
+    return _serve(os.stat("/proc/thread-self/ns/net").st_ino)
+
+
+@functools.cache
+def _serve(_network: int) -> str:
     server = socketserver.UDPServer(("127.0.0.1", 0), _Handler)
     thread = threading.Thread(target=server.serve_forever, name="names", daemon=True)
     thread.start()
