@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from mox._speedups import filter_fields, scan_header
+from mox._speedups import filter_fields, header_values, scan_header
 from mox.message.buffer import Buffer
 
 
@@ -86,10 +86,8 @@ def values_of(block: Buffer, names: Sequence[bytes]) -> dict[bytes, list[bytes]]
     """
     wanted = frozenset(name.lower() for name in names)
     size = len(block)
-    values: dict[bytes, list[bytes]] = {}
-    for name, _, value, end in scan_header(block, 0, size, size, size, (), wanted)[0]:
-        values.setdefault(name, []).append(unfold(bytes(block[value:end])))
-    return values
+    values = header_values(block, 0, size, size, size, (), wanted)[0]
+    return {name: [unfold(raw) for raw in found] for name, found in values.items()}
 
 
 def end_of_header(content: Buffer, start: int = 0) -> int:

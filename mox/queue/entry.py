@@ -7,7 +7,6 @@ Laws    every value begins with a version byte; fields are only ever added at th
 
 import re
 from enum import StrEnum
-from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -246,7 +245,6 @@ def decode(kind: type[_T], value: bytes) -> _T:
 _PLAIN = re.compile(r"(?:[!-~]+(?: [!-~]+)*)?")  # of one line, with single spaces
 
 
-@lru_cache(maxsize=256)  # the same few texts, again and again
 def clip(text: str, longest: int = QUEUE_TEXT) -> str:
     """A text of a peer, cut to what is kept, in one line of valid Unicode."""
     if len(text) <= longest and _PLAIN.fullmatch(text):

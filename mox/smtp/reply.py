@@ -119,7 +119,7 @@ class ReplyParser:
         return _assemble(int(code), [each.decode("utf-8", "replace") for each in lines])
 
 
-@lru_cache(maxsize=256)  # servers say the same few again and again
+@lru_cache(maxsize=256)  # servers say the same few again and again; a line has at most 2 KB
 def _single(line: bytes) -> Reply:
     match = _LINE.fullmatch(line)
     if match is None:
