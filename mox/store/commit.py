@@ -158,6 +158,9 @@ class Committer:
                     return
                 self._wake.clear()
                 await self._wake.wait()
+            # One turn of the event loop: what others stage in it goes along, and each group costs the
+            # loop a hand-over of the GIL and back.
+            await asyncio.sleep(0)
             group = [self._pending.popleft() for _ in range(min(len(self._pending), COMMIT_GROUP))]
             last = group[-1][0] if group else self._written
             self._unsynced.extend((ticket, call) for ticket, _, call in group if call is not None)

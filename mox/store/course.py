@@ -33,6 +33,29 @@ class Course:
         self.ahead_upto = 0
         self.retrain_cursor: int | None = None  # of counts that are being made anew
         self.failure: Exception | None = None
+        self._quiet_from, self._quiet_upto = 1, 0  # the newest change sets, that do not concern us
+
+    def note(self, modseq: int, *, teaches: bool) -> None:
+        """A change set is durable.    ``teaches`` False: nothing in it concerns us."""
+        if teaches:
+            self._quiet_from = modseq + 1
+        elif modseq != self._quiet_upto + 1:
+            self._quiet_from = modseq  # what lies between we were not told
+        self._quiet_upto = modseq
+
+    def pass_quiet(self) -> None:
+        """Move the cursor over the newest change sets, where nothing before them is left to learn."""
+        record = self.record
+        if (
+            record.scan is None
+            and not self.ahead
+            and self._quiet_from - 1 <= record.cursor < self._quiet_upto
+        ):
+            self.set(cursor=self._quiet_upto)
+
+    def to_read(self, upto: int) -> int:
+        """Up to which modseq the log has to be read, to know all that it says up to ``upto``."""
+        return self._quiet_from - 1 if upto <= self._quiet_upto else upto
 
     @property
     def floor(self) -> int:

@@ -54,15 +54,12 @@ class Learner:
     def told(self, account: "Account", modseq: int, *, teaches: bool) -> None:
         """A change set is durable.    ``teaches`` False: nothing in it concerns us."""
         course = account.course
-        if course is not None and not teaches and self._is_next(course, modseq):
-            course.set(cursor=modseq)
-            if modseq - course.stored.cursor < LEARN_LAG:
+        if course is not None:
+            course.note(modseq, teaches=teaches)
+            course.pass_quiet()
+            if course.record.cursor == modseq < course.stored.cursor + LEARN_LAG:
                 return
         self.wake(account)
-
-    def _is_next(self, course: Course, modseq: int) -> bool:
-        record = course.record
-        return record.cursor == modseq - 1 and record.scan is None and not course.ahead
 
     def wake(self, account: "Account") -> None:
         """There may be something to learn."""
@@ -195,8 +192,9 @@ class Learner:
         if course.record.scan is not None:
             await self._scan(course, course.record.scan)
             return True
+        course.pass_quiet()
         if not course.ahead:
-            cursor, upto = course.record.cursor, account.synced_modseq
+            cursor, upto = course.record.cursor, course.to_read(account.synced_modseq)
             if account.record.trimmed_modseq > cursor:
                 log.info("store.learning_anew", account=account.name, reason="log trimmed")
                 course.set(scan=Scan(upto))
@@ -213,6 +211,7 @@ class Learner:
             course.ahead.extend(found)
             course.ahead_upto = read_upto
         await self._go_ahead(course)
+        course.pass_quiet()
         return course.record.cursor < account.synced_modseq
 
     async def _go_ahead(self, course: Course) -> None:

@@ -1,6 +1,7 @@
 """The learner: votes, recipients and word counts follow the flags and mailboxes of messages."""
 
 import asyncio
+import threading
 from array import array
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from mox.store.errors import RetrainImpossible
 from mox.store.flags import How, change_flags
 from mox.store.layout import keys, rows
 from mox.store.layout.rows import Facts, Scan
+from mox.store.lessons import Stretch
 from mox.store.mailbox import Mailbox
 from mox.store.mailboxes import create, delete
 from mox.store.messages import append, copy, expunge
@@ -654,6 +656,45 @@ async def test_mail_that_teaches_nothing_costs_nothing(
     assert account.course is not None
     assert account.course.record.cursor == account.record.modseq
     assert woken == [account]  # to write down how far it is
+
+
+async def test_what_teaches_nothing_is_passed_when_the_learner_comes_to_it(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await settled(account)
+    go_on = threading.Event()
+    reads: list[tuple[int, int]] = []
+
+    def slow(engine: Engine, number: int, since: int, upto: int) -> tuple[list[Stretch], int]:
+        reads.append((since, upto))
+        assert go_on.wait(10)
+        return course.read_log(engine, number, since, upto)
+
+    monkeypatch.setattr(learn, "read_log", slow)
+    inbox = account.mailbox("Inbox")
+    await append(account, inbox, [mail(flags=JUNK)])
+    taught = account.record.modseq
+    for _ in range(3):
+        await append(account, inbox, [mail()])
+    go_on.set()
+    await settled(account)
+    assert account.course is not None
+    assert account.course.record.cursor == account.record.modseq == taught + 3
+    assert reads == [(taught - 1, taught)]
+    assert index_rows(account) > 0
+
+
+async def test_what_the_learner_was_not_told_is_read(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await settled(account)
+    inbox = account.mailbox("Inbox")
+    with monkeypatch.context() as patch:
+        patch.setattr(account.shard.learner, "told", lambda *_, **__: None)
+        await append(account, inbox, [mail(flags=JUNK)])
+    await append(account, inbox, [mail()])
+    await settled(account)
+    assert index_rows(account) > 0
 
 
 # ------------------------------------------------------------------ training anew
