@@ -7,10 +7,15 @@ logger; a value is one line whatever the peer sent, because the renderers quote 
 import logging
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import IO, Any
 
 import structlog
 
+from mox.base.clock import SystemClock
+
+_CLOCK = SystemClock()
 LEVELS = {"debug": 10, "info": 20, "warn": 30, "error": 40}
 _default_level = LEVELS["info"]
 _area_levels: dict[str, int] = {}
@@ -65,8 +70,7 @@ class Logger:
         if exc is None and not _json and fields.keys().isdisjoint(self._fields):
             if self._written is None:
                 self._written = _pairs({"area": self._area, **self._fields})
-            stamp = _STAMP(None, level, {})["timestamp"]
-            line = f"timestamp={stamp} level={level} {_pair('event', event)} {self._written}"
+            line = f"timestamp={_stamp()} level={level} {_pair('event', event)} {self._written}"
             _put(f"{line} {_pairs(fields)}\n" if fields else f"{line}\n")
             return
         record: dict[str, Any] = {"level": level, "event": event, "area": self._area}
@@ -124,9 +128,24 @@ def _plain(value: object) -> object:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-_STAMP: Any = structlog.processors.TimeStamper(fmt="iso", utc=True)
+def _stamp() -> str:
+    """Now, in UTC, to the millisecond."""
+    seconds, ms = divmod(_CLOCK.now_ms(), 1000)
+    return f"{_second(seconds)}.{ms:03d}Z"
+
+
+@lru_cache(maxsize=2)  # all lines of a second share it
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _stamped(_logger: object, _method: str, record: Any) -> Any:
+    record["timestamp"] = _stamp()
+    return record
+
+
 _PROCESSORS: list[Any] = [
-    _STAMP,
+    _stamped,
     structlog.processors.format_exc_info,
     _one_line,
 ]

@@ -29,7 +29,6 @@ from mox.junk import subjectpass
 from mox.junk.classify import Classification, classify
 from mox.junk.decide import JITTER
 from mox.junk.decide import Reason as JunkReason
-from mox.junk.model import Counts
 from mox.junk.parameters import Parameters
 from mox.junk.reputation import History, Method, Reputation, Sender, evaluate
 from mox.mailauth.dmarc.evaluate import Status as DMARCStatus
@@ -105,6 +104,13 @@ async def analyse(case: Case, place: Place, account: Account) -> Analysis:
     return await _Analyst(case, place, account).run()
 
 
+class _Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What is found in the message itself."""
+
+    classification: Classification
+    addressed: bool  # the recipient is in To or Cc
+
+
 class _Analyst:
     """One run of ``analyse``."""
 
@@ -122,6 +128,8 @@ class _Analyst:
         self.destined = _mailbox_name(chosen.mailbox or INBOX)
         self.facts = _first_facts(case, place, self.ruleset)
         self.took_ms: dict[Need, int] = {}
+        self.content: _Content | Exception | None = None  # what the words say
+        self.content_ms = 0  # of the time for the reputation
         self.history: whatif.Remembered | None = None
         self.other: whatif.Alternatives | None = None
         self.report: Report | None = None
@@ -134,6 +142,9 @@ class _Analyst:
             began = clock.monotonic_s()
             await self._look(outcome)
             self.took_ms[outcome] = round((clock.monotonic_s() - began) * 1000)
+            if outcome is Need.CONTENT:
+                self.took_ms[Need.REPUTATION] -= self.content_ms
+                self.took_ms[outcome] += self.content_ms
         text = ""
         if outcome.give_token:
             outcome, text = await self._with_token(outcome)
@@ -220,17 +231,24 @@ class _Analyst:
         return await self.case.knowledge.by_history(self.account, self.destined, self._evaluate)
 
     def _evaluate(self, history: History) -> Reputation:
-        """In a thread."""
+        """In a thread.    Words that are needed next are looked at too: one hand-over less."""
         self.history = whatif.Remembered(history)
         found = evaluate(self.history, self.sender, self.now_ms)
-        self._settle(reputation=found)
+        if self._settle(reputation=found) is Need.CONTENT:
+            began = self.case.clock.monotonic_s()
+            try:
+                self.content = self._read_content(reputation=found)
+            except Exception as error:  # noqa: BLE001  raised where the content is asked for
+                self.content = error
+            self.content_ms = round((self.case.clock.monotonic_s() - began) * 1000)
         return found
 
-    def _settle(self, **found: object) -> None:
+    def _settle(self, **found: object) -> Decision | Need:
         """Where that decides, ask history what it would have said otherwise: we are in a thread."""
         outcome = decide(msgspec.structs.replace(self.facts, **found))
         if isinstance(outcome, Decision) and self.history is not None:
             self.other = self._otherwise(outcome.accept)
+        return outcome
 
     def _otherwise(self, accepted: bool) -> whatif.Alternatives:
         """In a thread."""
@@ -276,22 +294,25 @@ class _Analyst:
         )
 
     async def _classify(self) -> Classification:
-        filtering = self.place.account.junk_filter
+        if self.content is None:
+            self.content = await self._in_thread(self._read_content)
+        if isinstance(self.content, Exception):
+            raise self.content
+        self._know(addressed=self.content.addressed)
+        return self.content.classification
+
+    def _read_content(self, **found: object) -> "_Content":
+        """In a thread."""
+        filtering, letter = self.place.account.junk_filter, self.case.letter
         assert filtering is not None, "without a filter nobody asks"
         parameters = _parameters(filtering)
-        found = await self.case.knowledge.by_counts(
-            self.account, partial(self._classify_by, parameters)
+        counts = self.case.knowledge.counts(self.account)
+        content = _Content(
+            classification=classify(letter.words(parameters.grams), counts, parameters),
+            addressed=letter.is_addressed_to(self.place.recipient),
         )
-        self._know(addressed=found[1])
-        return found[0]
-
-    def _classify_by(self, parameters: Parameters, counts: Counts) -> tuple[Classification, bool]:
-        """In a thread: what the words say, and whether the recipient is in To or Cc."""
-        letter = self.case.letter
-        addressed = letter.is_addressed_to(self.place.recipient)
-        found = classify(letter.words(parameters.grams), counts, parameters)
-        self._settle(classification=found, addressed=addressed)
-        return found, addressed
+        self._settle(**found, **msgspec.structs.asdict(content))
+        return content
 
     async def _blocklisted(self) -> str:
         for finding in await self.case.evidence.listed():

@@ -30,8 +30,8 @@ class Knowledge(Protocol):
         """What a function makes of the history of a mailbox; it runs in a thread."""
         ...
 
-    async def by_counts(self, account: Account, read: Callable[[Counts], T]) -> T:
-        """The same of the counts of words."""
+    def counts(self, account: Account) -> Counts:
+        """The counts of words.    Its methods block: for use in a thread."""
         ...
 
     async def in_thread(self, account: Account, call: Callable[[], T]) -> T:

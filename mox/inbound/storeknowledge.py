@@ -40,10 +40,9 @@ class StoreKnowledge:
         history = read_history(account, mailbox)
         return await account.shard.in_thread(partial(history.at_once, read))
 
-    async def by_counts(self, account: Account, read: Callable[[Counts], T]) -> T:
+    def counts(self, account: Account) -> Counts:
         """As ``Knowledge``."""
-        counts = read_counts(account)
-        return await account.shard.in_thread(partial(read, counts))
+        return read_counts(account)
 
     async def in_thread(self, account: Account, call: Callable[[], T]) -> T:
         """As ``Knowledge``."""

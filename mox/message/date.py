@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from functools import lru_cache
 
 from mox.message.header import unfold
 from mox.message.parameters import without_comments
@@ -90,9 +91,14 @@ def format_date(utc_ms: int, zone_minutes: int = 0) -> str:
     Errors  ValueError where the local time falls outside of the years 1 to 9999 or the zone is a
             day or more.
     """
+    return _written(utc_ms // 1000, zone_minutes)
+
+
+@lru_cache(maxsize=16)  # mostly now, asked for by all messages of the second
+def _written(utc_s: int, zone_minutes: int) -> str:
     if abs(zone_minutes) >= 24 * 60:
         raise ValueError("zone of a day or more")
-    local_ms = utc_ms + zone_minutes * 60_000
+    local_ms = (utc_s + zone_minutes * 60) * 1000
     if not _is_sane(local_ms):
         raise ValueError("year outside of 1 to 9999")
     days, rest = divmod(local_ms, _DAY_MS)

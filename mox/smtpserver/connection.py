@@ -52,9 +52,13 @@ class Connection:
         self._drained: asyncio.Future[None] | None = None  # send() waits for it
         self._stopped = asyncio.Event()  # stopping or lost
         self.stopping = False
-        self.remote_ip = _ip(transport.get_extra_info("peername"))
+        peer = transport.get_extra_info("peername")
+        self.remote_ip = _ip(peer)
         self.local_ip = _ip(transport.get_extra_info("sockname"))
-        self.peer_uid = _uid(transport.get_extra_info("socket"))
+        # Over TCP the socket is not asked: that costs a call of the kernel.
+        self.peer_uid = (
+            None if isinstance(peer, tuple) else _uid(transport.get_extra_info("socket"))
+        )
         self.tls = self._tls_state()
 
     @property

@@ -16,6 +16,7 @@ from mox.store.layout import keys
 _VERSION = b"\x01"
 _DAY_MS = 24 * 60 * 60 * 1000
 _number = count(secrets.randbits(32))  # later ones of a millisecond come after earlier ones
+_PROCESS = secrets.token_bytes(2)  # another process may have made records in the same millisecond
 
 
 def put(account: Account, verdict: bytes, *, message_id: str, at_ms: int) -> int:
@@ -25,7 +26,7 @@ def put(account: Account, verdict: bytes, *, message_id: str, at_ms: int) -> int
     Errors  StoreStopped, AccountMissing.
     """
     account.check_open()
-    number = (next(_number) & 0xFFFFFFFF).to_bytes(4, "big") + secrets.token_bytes(2)
+    number = (next(_number) & 0xFFFFFFFF).to_bytes(4, "big") + _PROCESS
     key = keys.verdict(account.id, at_ms, number)
     of_id = keys.part(message_id) if message_id else b""
     value = _VERSION + len(of_id).to_bytes(1, "big") + of_id + verdict

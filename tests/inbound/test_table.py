@@ -363,7 +363,7 @@ async def test_9_reputation_decides(court: Court) -> None:
     ("method", "reason", "options"),
     [
         ("by_history", "reputation-error", ""),
-        ("by_counts", "junk-classify-error", FILTER),
+        ("counts", "junk-classify-error", FILTER),
         ("pass_key", "subjectpass-error", SUBJECTPASS),
     ],
 )
@@ -524,7 +524,7 @@ async def test_15_the_threshold_is_no_oracle(make_court: Any) -> None:
     court = make_court(domains=account(FILTER.replace("0.95", "0.45")))
     teach(court)
     mild = message("Subject: .", body="viagra meeting\r\n")
-    counts = court.memory.counts["me"]
+    counts = court.memory.words["me"]
     found = classify({b"viagra", b"meeting"}, counts, Parameters())
     assert found.probability == pytest.approx(0.5)
     for chance, code in ((0.0, 451), (0.4, 451), (0.999999, 451)):

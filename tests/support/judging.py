@@ -109,7 +109,7 @@ class MemoryKnowledge:
         self.rates = Rates()
         self.limits = Limits()
         self.votes: dict[str, MemoryVotes] = {}  # by account; mailboxes by name
-        self.counts: dict[str, MemoryCounts] = {}
+        self.words: dict[str, MemoryCounts] = {}
         self.fails: set[str] = set()  # names of methods that do
         self._numbers = 0
         self._names: dict[str, int] = {}
@@ -131,7 +131,7 @@ class MemoryKnowledge:
 
     def teach(self, account: str, words: Mapping[bytes, Count], *, ham: int, spam: int) -> None:
         """The word counts of an account."""
-        counts = self.counts.setdefault(account, MemoryCounts())
+        counts = self.words.setdefault(account, MemoryCounts())
         counts.rows = {b"-": Count(ham, spam), **words}
 
     def _mailbox(self, name: str) -> int:
@@ -158,9 +158,9 @@ class MemoryKnowledge:
         votes = self.votes.setdefault(account.name, MemoryVotes())
         return await asyncio.to_thread(read, votes.of(self._mailbox(mailbox)))
 
-    async def by_counts(self, account: Account, read: Callable[[Counts], T]) -> T:
-        self._check("by_counts")
-        return await asyncio.to_thread(read, self.counts.setdefault(account.name, MemoryCounts()))
+    def counts(self, account: Account) -> Counts:
+        self._check("counts")
+        return self.words.setdefault(account.name, MemoryCounts())
 
     async def in_thread(self, account: Account, call: Callable[[], T]) -> T:
         return await asyncio.to_thread(call)
