@@ -1,11 +1,17 @@
 """The only door to structlog: set-up, loggers per area, levels that change while running.
 
+Lines of one turn of an event loop are written together, at its end or with the next warning: each write
+hands over the GIL.
+
 Events are short dotted names with fields.  Secrets and message contents are never passed to a
 logger; a value is one line whatever the peer sent, because the renderers quote control characters.
 """
 
+import asyncio
+import atexit
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -23,6 +29,8 @@ _output: IO[str] = sys.stderr
 _json = False
 _count: Callable[[str], None] | None = None
 _unwritten = 0  # lines that met a full disk or a closed pipe since the last good one
+_waiting: deque[str] = deque()  # lines of this turn
+_writes_at_end: asyncio.AbstractEventLoop | None = None  # the loop whose turn it is
 
 
 class Logger:
@@ -71,7 +79,7 @@ class Logger:
             if self._written is None:
                 self._written = _pairs({"area": self._area, **self._fields})
             line = f"timestamp={_stamp()} level={level} {_pair('event', event)} {self._written}"
-            _put(f"{line} {_pairs(fields)}\n" if fields else f"{line}\n")
+            _put(level, f"{line} {_pairs(fields)}\n" if fields else f"{line}\n")
             return
         record: dict[str, Any] = {"level": level, "event": event, "area": self._area}
         record.update(self._fields)
@@ -81,7 +89,7 @@ class Logger:
         for processor in _PROCESSORS:
             record = processor(None, level, record)
         renderer = _RENDER_JSON if _json else _RENDER_LOGFMT
-        _put(f"{renderer(None, level, record)}\n")
+        _put(level, f"{renderer(None, level, record)}\n")
 
 
 def _pairs(fields: dict[str, object]) -> str:
@@ -100,14 +108,37 @@ def _pair(key: str, value: object) -> str:
     return f"{key}={text}"
 
 
-def _put(line: str) -> None:
-    """Write a line.    A log that cannot be written must not keep mail from being answered."""
-    global _unwritten
+def _put(level: str, line: str) -> None:
+    """Write a line: at once, or at the end of the turn of the running event loop."""
+    global _writes_at_end
+    _waiting.append(line)
+    if LEVELS[level] < LEVELS["warn"]:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            pass  # in a thread
+        else:
+            if loop is not _writes_at_end:
+                _writes_at_end = loop
+                loop.call_soon(_write_waiting)
+            return
+    _write_waiting()
+
+
+def _write_waiting() -> None:
+    """A log that cannot be written must not keep mail from being answered."""
+    global _unwritten, _writes_at_end
+    _writes_at_end = None
+    lines: list[str] = []
+    while _waiting:
+        lines.append(_waiting.popleft())
+    if not lines:
+        return
     try:
-        _output.write(line)
+        _output.write("".join(lines))
         _output.flush()
     except OSError:
-        _unwritten += 1
+        _unwritten += len(lines)
         return
     if _unwritten:
         # Not before a line went through; none of this can fail silently for ever.
@@ -169,12 +200,16 @@ def configure(
 ) -> None:
     """Set levels and form for this process.    Errors: KeyError for an unknown level."""
     global _default_level, _output, _json
+    _write_waiting()
     _default_level = LEVELS[level]
     _area_levels.clear()
     _area_levels.update({area: LEVELS[name] for area, name in (areas or {}).items()})
     _json = json
     _output = output or sys.stderr
     logging.basicConfig(level=logging.WARNING, stream=_output, force=True)
+
+
+atexit.register(_write_waiting)
 
 
 def count_lines(count: Callable[[str], None] | None) -> None:

@@ -1,7 +1,6 @@
 """What differs on the submission ports: who may send as whom.    RFC 6409; spec section 7."""
 
 import re
-import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import msgspec
 from mox.base import metrics
 from mox.base.errors import Malformed
 from mox.base.limits import SMTP_FROM
+from mox.base.randombytes import random_bytes
 from mox.inbound.deliver import Delivery
 from mox.inbound.receive import Received
 from mox.message import address as header_address
@@ -64,7 +64,7 @@ def check_message(session: "Session", transaction: Transaction, received: Receiv
     _check_owner(session, author)
     added = []
     if b"message-id" not in fields:
-        new = messageid.make(secrets.token_bytes(16), session.service.hostname)
+        new = messageid.make(random_bytes(16), session.service.hostname)
         added.append(f"Message-Id: <{new}>\r\n")
     if b"date" not in fields:
         added.append(f"Date: {format_date(session.service.clock.now_ms())}\r\n")
@@ -115,9 +115,9 @@ async def submit(
     for recipient, failure in zip(delivery.recipients, failures, strict=True):
         to = str(recipient.address)
         if failure is None:
-            session.log.info("smtp.submitted", to=to, account=session.account)
+            session.log.info("smtp.submitted", to=to)
         else:
-            session.log.info("smtp.not_taken", to=to, account=session.account, why=str(failure))
+            session.log.info("smtp.not_taken", to=to, why=str(failure))
     failed = any(failure is not None for failure in failures)
     metrics.SMTP_SUBMISSIONS.labels("queueerror" if failed else "ok").inc()
     return outcomes

@@ -1,5 +1,6 @@
 """Log lines: one event is one line, whatever a peer sent and whatever the disk does."""
 
+import asyncio
 import errno
 import io
 import json
@@ -122,3 +123,38 @@ def test_a_log_that_cannot_be_written_stops_nobody(output: Output) -> None:
         "event=more",
     ]
     assert events[1].endswith("lines=3")
+
+
+def events(output: Output) -> list[str]:
+    return re.findall(r"event=(\S+)", output.getvalue())
+
+
+async def test_lines_of_a_turn_are_written_together(output: Output) -> None:
+    logger = log.get_logger("area")
+    logger.info("one")
+    logger.info("two")
+    assert events(output) == []
+    await asyncio.sleep(0)
+    assert events(output) == ["one", "two"]
+
+
+async def test_a_warning_is_written_at_once_and_in_its_place(output: Output) -> None:
+    logger = log.get_logger("area")
+    logger.info("one")
+    logger.warn("two")
+    assert events(output) == ["one", "two"]
+    logger.info("three")
+    await asyncio.to_thread(logger.info, "four")
+    assert events(output) == ["one", "two", "three", "four"]
+
+
+def test_lines_of_a_loop_that_ended_are_written(output: Output) -> None:
+    async def say(event: str) -> None:
+        log.get_logger("area").info(event)
+
+    for event in ("one", "two"):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(say(event))
+        loop.close()
+    log.configure(output=output)
+    assert events(output) == ["one", "two"]
