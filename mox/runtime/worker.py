@@ -54,8 +54,9 @@ from mox.store.shard import Shard, open_shard
 log = get_logger("worker")
 
 # Threads scanning the index hold the GIL row by row; with Python's default of 5 ms the event loop
-# stalled up to 14 ms, with this 0.9 ms (engine.md section 2.2).
-SWITCH_INTERVAL_S = 0.0005
+# stalled up to 14 ms (engine.md section 2.2).  A message that is judged has two turns with a thread: half
+# of this cost a tenth of the messages, twice this won nothing (measured).
+SWITCH_INTERVAL_S = 0.001
 # Containers made before the youngest are looked at; with Python's default of 700 a message that is
 # submitted and sent took 5 % more of the processor (measured), for hardly anything to collect.
 COLLECT_AFTER = 20_000
