@@ -93,7 +93,9 @@ class _Key:
 
     def __init__(self, library: _Library, address: int) -> None:
         self.address = address
-        weakref.finalize(self, library.free_key, address)
+        # Not at the end of the process: threads that end with it may still be signing.
+        self.end = weakref.finalize(self, library.free_key, address)
+        self.end.atexit = False
 
 
 @lru_cache(maxsize=_KEYS)

@@ -136,7 +136,7 @@ class Unsigned(NamedTuple):
     key: PrivateKey
 
     def value(self) -> bytes:
-        """The signature: the part that costs (RSA: a third of a millisecond), without the GIL."""
+        """The signature: the part that costs; RSA a third of a millisecond, without the GIL."""
         if isinstance(self.key, Ed25519PrivateKey):
             return self.key.sign(hashlib.sha256(self.data).digest())  # RFC 8463 §3
         return rsa.sign(self.key, self.data)
