@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from support.nameserver import NameServer
+from support.ports import HOST, free_offset
 
 from mox.base.clock import FrozenClock
 from mox.dns.resolvconf import ResolverSettings
@@ -16,12 +17,13 @@ from mox.dns.resolver import DnsResolver
 async def server() -> AsyncIterator[NameServer]:
     found = NameServer()
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind(("127.0.0.1", 0))
+    # One number for UDP and TCP: of those that the kernel gives to clients another may have it.
+    sock.bind((HOST, free_offset([0])))
     sock.setblocking(False)
     found.port = sock.getsockname()[1]
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: found, sock=sock)
-    stream = await asyncio.start_server(found.stream, "127.0.0.1", found.port)
+    stream = await asyncio.start_server(found.stream, HOST, found.port)
     yield found
     for task in list(found.held):
         task.cancel()
@@ -37,7 +39,7 @@ def clock() -> FrozenClock:
 
 @pytest.fixture
 async def resolver(server: NameServer, clock: FrozenClock) -> AsyncIterator[DnsResolver]:
-    settings = ResolverSettings(servers=("127.0.0.1",), port=server.port)
+    settings = ResolverSettings(servers=(HOST,), port=server.port)
     found = DnsResolver(settings, clock=clock, timeout_s=2.0, try_timeout_s=1.0)
     yield found
     await found.close()

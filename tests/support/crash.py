@@ -190,7 +190,7 @@ def look(client: ImapClient, known: dict[int, Found], ledger: Ledger) -> Remains
     octets: dict[int, bytes] = {}
     for items in client.ok(b"UID FETCH %d:* (UID BODY.PEEK[])" % first).fetched().values():
         octets[number(items[b"UID"])] = atom(items[b"BODY[]"])
-    for items in client.ok(b"FETCH 1:* (UID FLAGS MODSEQ)").fetched().values():
+    for items in client.ok(b"UID FETCH 1:* (FLAGS MODSEQ)").fetched().values():
         uid = number(items[b"UID"])
         body = octets.get(uid)
         match = TOKEN.search(body) if body is not None else None
