@@ -115,3 +115,13 @@ def test_an_earlier_vanished_message_must_be_gone_in_the_end() -> None:
     take(made, (b"* VANISHED (EARLIER) 6",), "UID FETCH")
     made.settled()
     assert "which are there" in made.shared.faults[0]
+
+
+def test_what_an_answer_told_is_by_the_numbers_of_its_time() -> None:
+    made = model(qresync=False)
+    lines = (b"* 1 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (31))", b"* 2 FETCH (UID 6 MODSEQ (32))")
+    take(made, (*lines, b"* 1 EXPUNGE"), "UID STORE")
+    assert made.told == {5}
+    made.stored([6], b"+", frozenset({b"$k1"}))
+    assert made.state() == {6: frozenset({rb"\Seen", b"$k1"}), 8: frozenset()}
+    assert made.shared.faults == []

@@ -70,6 +70,7 @@ class Model:
         self.validity = 0
         self.transcript: deque[str] = deque(maxlen=30)
         self.modified: set[int] = set()  # of the last STORE: numbers or UIDs as sent
+        self.told: set[int] = set()  # UIDs whose flags the last answer told
 
     def fault(self, what: str, rule: str = "") -> None:
         """Note it with what was said before."""
@@ -83,6 +84,7 @@ class Model:
 
     def take(self, responses: Iterable[Response], command: str, *, solicited: bool = False) -> None:
         """All responses of one command.   solicited: it asked for FETCH data."""
+        self.told = set()
         for response in responses:
             self.transcript.append(repr(response.raw[:160]))
             kind = response.kind
@@ -230,6 +232,7 @@ class Model:
             if known is not None:
                 known.modseq = max(known.modseq, modseq)
             return
+        self.told.add(uid)
         kept = modseq or (known.modseq if known else 0)
         self.known[uid] = Known(flags, kept)
 

@@ -186,26 +186,15 @@ class Session:
             failed = self.model.modified
             done = uids if uid_form else numbers
             passed = [n for n in done if n not in failed]
-            self._silently(
-                passed if uid_form else self._uids_of(before, passed), operation, flags, result
-            )
+            self._silently(passed if uid_form else self._uids_of(before, passed), operation, flags)
 
     @staticmethod
     def _uids_of(uids: list[int | None], numbers: list[int]) -> list[int]:
         return [uid for uid in (uids[n - 1] for n in numbers) if uid is not None]
 
-    def _silently(self, uids: list[int], operation: bytes, flags: Flags, result: Result) -> None:
+    def _silently(self, uids: list[int], operation: bytes, flags: Flags) -> None:
         """Our own idea of the flags, unless this very answer told them."""
-        told = {
-            number(items[b"UID"])
-            for items in (response.pairs() for response in result.of(b"FETCH"))
-            if b"UID" in items and b"FLAGS" in items
-        }
-        by_number = {r.number for r in result.of(b"FETCH") if b"FLAGS" in r.pairs()}
-        told |= {
-            uid for n, uid in enumerate(self.model.uids, 1) if n in by_number and uid is not None
-        }
-        self.model.stored([uid for uid in uids if uid not in told], operation, flags)
+        self.model.stored([uid for uid in uids if uid not in self.model.told], operation, flags)
 
     def store_unchangedsince(self) -> None:
         """STORE (UNCHANGEDSINCE)."""
