@@ -114,13 +114,16 @@ class Reader:
             self._data = _DataState()
 
     def _next_line(self) -> Event | Signal:
+        if not self._buffer:
+            return Signal.NEED_DATA
         end = self._buffer.find(b"\n", self._scanned)
         if end < 0:
             self._scanned = len(self._buffer)
         length = self._scanned if end < 0 else end + 1
-        is_auth = self._mode is Mode.AUTH or _AUTH.match(self._buffer) is not None
-        if self._skipped or length > (SMTP_AUTH_LINE if is_auth else SMTP_LINE):
-            return self._overlong(end, is_auth=is_auth or self._skipped > 0)
+        if self._skipped or length > SMTP_LINE:
+            is_auth = self._mode is Mode.AUTH or _AUTH.match(self._buffer) is not None
+            if self._skipped or length > (SMTP_AUTH_LINE if is_auth else SMTP_LINE):
+                return self._overlong(end, is_auth=is_auth or self._skipped > 0)
         if end < 0:
             return Signal.NEED_DATA
         line = self._take(length)

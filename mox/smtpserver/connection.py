@@ -11,7 +11,13 @@ import struct
 from collections.abc import Callable
 from typing import Final, cast
 
-from mox.base.limits import SMTP_INPUT_QUEUE, SMTP_LINGER, TLS_HANDSHAKE_TIMEOUT, WRITE_TIMEOUT
+from mox.base.limits import (
+    SMTP_INPUT_QUEUE,
+    SMTP_LINGER,
+    SMTP_TIMEOUT_DATA_BLOCK,
+    TLS_HANDSHAKE_TIMEOUT,
+    WRITE_TIMEOUT,
+)
 from mox.sasl.mechanism import NO_BINDINGS
 from mox.smtpserver.service import ServerTLS
 from mox.smtpserver.wire import ConnectionLost, Stopping, TimedOut, TLSFailed, TLSState
@@ -115,7 +121,10 @@ class Connection:
         """Set the time limit.    Cost: mostly nothing, the timer is there already and is not moved."""
         self._late = False
         self._until = until = self._loop.time() + seconds
-        if self._alarm is None or until < self._alarm_at:
+        if self._alarm is None:
+            # Not later than most limits that may come, so that none of them moves it.
+            self._set_alarm(min(until, self._loop.time() + SMTP_TIMEOUT_DATA_BLOCK))
+        elif until < self._alarm_at:
             self._set_alarm(until)
 
     def _set_alarm(self, at: float) -> None:
@@ -195,13 +204,13 @@ class Connection:
         """End without further words."""
         self._transport.abort()
 
-    async def close(self) -> None:
-        """End after all that was written has been sent."""
+    async def close(self, *, linger: bool = True) -> None:
+        """End after all that was written has been sent.    linger: the client may still be sending."""
         if self._lost:
             return
         # Closing a socket with unread input resets it, and the client may never see the last
         # reply.  So we say that we are done, and read on for a moment.
-        if self.tls is None and not self.over and not self.stopping:
+        if linger and self.tls is None and not self.over and not self.stopping:
             self._linger = True
             self._input.clear()
             self._paused = False

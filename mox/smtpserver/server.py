@@ -20,10 +20,11 @@ class SmtpServer:
     with TLS: ``server.protocol(implicit_tls=True)``.
     """
 
-    __slots__ = ("_running", "_service", "_sessions", "_stopping")
+    __slots__ = ("_open", "_running", "_service", "_sessions", "_stopping")
 
     def __init__(self, service: SmtpService) -> None:
         self._service = service
+        self._open = metrics.CONNECTIONS_OPEN.labels("smtp", service.listener)
         self._running: dict[asyncio.Task[None], Connection] = {}
         self._sessions: dict[Connection, Session] = {}
         self._stopping = False
@@ -81,14 +82,13 @@ class SmtpServer:
         del self._sessions[self._running.pop(task)]
 
     async def _run(self, session: Session, connection: Connection) -> None:
-        gauge = metrics.CONNECTIONS_OPEN.labels("smtp", self._service.listener)
-        gauge.inc()
+        self._open.inc()
         try:
             await session.run()
-            await connection.close()
+            await connection.close(linger=not session.quit)
         except Exception as e:
             connection.abort()  # first: nobody is to wait for a reply that never comes
             metrics.unhandled("smtpserver")
             log.error("smtp.broken_connection", e, remote=connection.remote_ip)
         finally:
-            gauge.dec()
+            self._open.dec()

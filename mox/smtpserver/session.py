@@ -33,7 +33,8 @@ class Session:
 
     __slots__ = (
         "_at_once", "_out", "_reader", "account", "answers", "auth_failures", "bad", "evidence", "extended",
-        "forwarded", "good", "hello", "id", "log", "login_address", "service", "slow", "spoken", "transaction", "wire",
+        "forwarded", "good", "hello", "id", "log", "login_address", "quit", "service", "slow", "spoken", "transaction",
+        "wire",
     )  # fmt: skip
 
     def __init__(self, service: SmtpService, wire: Wire) -> None:
@@ -54,6 +55,7 @@ class Session:
         self.answers = 1  # how often the reply to the running command is given
         self.auth_failures = 0
         self.slow = False
+        self.quit = False  # the client said QUIT
         self.spoken = False  # a first command of ours was understood
         self.bad = 0  # transactions refused after DATA
         self.good = 0
@@ -77,6 +79,7 @@ class Session:
             while True:
                 await self._step()
         except Hangup as e:
+            self.quit = e.reply is replies.BYE
             await self._last_words(e.reply)
         except Stopping:
             await self._last_words(replies.SHUTTING_DOWN)
@@ -180,7 +183,9 @@ class Session:
 
     def _note(self, verb: str, reply: Reply | None, seconds: float) -> None:
         code, enhanced = (str(reply.code), reply.enhanced) if reply is not None else ("", "")
-        metrics.smtp_command_seconds(self.service.kind, verb, code, enhanced).observe(seconds)
+        metrics.SMTP_COMMAND_SECONDS.labels(self.service.kind, verb, code, enhanced).observe(
+            seconds
+        )
         if self.log.enabled("debug"):
             self.log.debug("smtp.command", cmd=verb, code=code, ms=round(seconds * 1000, 3))
 
