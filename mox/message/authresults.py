@@ -103,6 +103,8 @@ def _format_method(method: Method, end: str) -> bytes:
 
 def _clean(text: str) -> str:
     """One line of bounded length: strangers choose many of these values."""
+    if text.isascii() and text.isprintable() and len(text) <= AUTHRES_TEXT:
+        return text  # nearly all are so
     octets = _CONTROL.sub("?", text[:AUTHRES_TEXT]).encode()
     return octets[:_TEXT_OCTETS].decode(errors="ignore")
 

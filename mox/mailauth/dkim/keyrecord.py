@@ -67,6 +67,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
         return "*" in self.services or "email" in self.services
 
 
+@lru_cache(maxsize=128)  # senders come again; a record takes up to DKIM_FIELD
 def parse_record(record: bytes) -> KeyRecord:
     """A key record from its TXT text, strings joined.    Errors  BadRecord."""
     try:
@@ -122,7 +123,7 @@ def load_key(record: KeyRecord) -> PublicKey:
     return _load_rsa(record.key)
 
 
-@lru_cache(maxsize=512)  # senders come again, and a key that verified before verifies faster
+@lru_cache(maxsize=512)  # a key that verified before verifies faster
 def _load_rsa(octets: bytes) -> RSAPublicKey:
     try:
         # SubjectPublicKeyInfo as everybody publishes, or the bare RSAPublicKey of §3.6.1.

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -74,6 +75,7 @@ def is_consent(text: bytes) -> bool:
     return len(text) <= DMARC_RECORD and _CONSENT.match(text) is not None
 
 
+@lru_cache(maxsize=128)  # senders come again; a record takes up to DMARC_RECORD
 def parse_record(text: bytes) -> Record:
     """A policy record from its TXT text.
 
