@@ -124,9 +124,13 @@ class Histogram(Collector):
             found = self._series[values] = Series(self._bounds)
         return found
 
+    def describe(self) -> Iterator[HistogramMetricFamily]:
+        """Of which family it is: the registry refuses a second one of this name."""
+        yield HistogramMetricFamily(self._name, self._text, labels=self._labels)
+
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """For the registry."""
-        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
+        """The series as they stand."""
+        (family,) = self.describe()
         bounds = [*map(floatToGoString, self._bounds), "+Inf"]
         for values, series in self._series.items():
             up_to = list(accumulate(series.counts))

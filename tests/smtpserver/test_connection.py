@@ -316,6 +316,27 @@ def test_a_client_that_has_said_all_gets_all_replies(run: Loop, house: House) ->
     run(main)
 
 
+def test_who_said_quit_is_not_waited_for(
+    run: Loop, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "SMTP_LINGER", 3600.0)
+
+    async def main() -> None:
+        listening = Listening(house)
+        await listening.start()
+        peer = await listening.connect()
+        peer.writer.write(b"QUIT\r\n")
+        assert (await peer.reply()).startswith(b"221 ")
+        assert await peer.reader.read() == b""
+        async with asyncio.timeout(5):
+            while len(listening.server):
+                await asyncio.sleep(0.01)
+        await peer.close()
+        await listening.stop()
+
+    run(main)
+
+
 class Patient(FakeEvidence):
     """Judges until the client is gone."""
 
