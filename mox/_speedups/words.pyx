@@ -3,14 +3,27 @@
 # Job     cut text into words, drop what says nothing, add the rest to a set.
 # Input   str of any kind; see the twin for the rules.
 # Output  bytes in UTF-8, lower case, added to the given set.
-# Cost    one pass; one bytes object for each word and run, whether it is new or not.
+# Cost    one pass; one bytes object for each word and run that is not in the text before.  A long text
+#         is cut without the GIL.
 # Twin    reference/words.py          Benchmark  benchmarks/micro/bench_words.py
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memset
 
 from mox._speedups.ascii cimport is_digit, to_lower
+
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX >= 0x030E0000
+    #define hash_bytes Py_HashBuffer
+    #else
+    #define hash_bytes _Py_HashBytes
+    #endif
+    """
+    # Keyed by a secret of the process: nobody makes a text whose words all meet in the table.
+    Py_hash_t hash_bytes(const void* data, Py_ssize_t size) noexcept nogil
 
 cdef extern from "Python.h":
     int PyUnicode_KIND(str text) noexcept
@@ -35,11 +48,29 @@ cdef enum:
     DIGIT_RUN = 4
     HEX_DIGIT_RUN = 3  # where all are hexadecimal digits
     APOSTROPHE = 39
-    RELEASE_MASK = 16383  # characters less one; after so many others may run
+    LONG = 8192        # characters; to give the GIL away for fewer costs more than it brings
+    FIRST_SLOTS = 256  # of the table
 
 cdef struct Piece:
     unsigned char* text
     Py_ssize_t size
+
+cdef struct Item:
+    Py_hash_t hash
+    Py_ssize_t at    # in the store
+    Py_ssize_t size
+
+cdef struct Table:
+    # What was found in this text, each word and run once.
+    Item* items
+    Py_ssize_t count
+    Py_ssize_t told        # so many of them are in the set
+    Py_ssize_t room        # so many more it may take for certain
+    uint32_t* slots        # number of an item, 0 for none; at most half of them are used
+    Py_ssize_t mask        # slots less one
+    unsigned char* store
+    Py_ssize_t used
+    Py_ssize_t capacity    # of the store
 
 cdef struct Words:
     Piece word             # being read
@@ -49,6 +80,7 @@ cdef struct Words:
     Py_ssize_t prefix
     Py_ssize_t longest     # bytes of a word or run with its prefix
     Py_ssize_t most        # of the set
+    Table table
     int grams
     bint overlong          # the word being read is
 
@@ -174,7 +206,85 @@ cdef inline void join(Words* w, Py_ssize_t* size, const Piece* piece) noexcept n
     size[0] += piece.size
 
 
-cdef int add(Words* w, set found, bint two, bint three) except -1:
+cdef int tell(Words* w, set found) except -1:
+    # Put what is new into the set.
+    cdef Table* t = &w.table
+    cdef Item* item
+    while t.told < t.count:
+        item = t.items + t.told
+        found.add(PyBytes_FromStringAndSize(<char*>t.store + item.at, item.size))
+        t.told += 1
+    t.room = max(0, w.most - len(found))
+    return 0
+
+
+cdef int grow(Table* t) noexcept nogil:
+    # Four times the slots; items have room for half of them.
+    cdef Py_ssize_t size = 4 * (t.mask + 1) if t.mask else FIRST_SLOTS, i, slot
+    cdef uint32_t* slots = <uint32_t*>calloc(size, sizeof(uint32_t))
+    cdef Item* items = <Item*>realloc(t.items, size // 2 * sizeof(Item))
+    if items != NULL:
+        t.items = items
+    if slots == NULL or items == NULL:
+        free(slots)
+        return -1
+    for i in range(t.count):
+        slot = items[i].hash & (size - 1)
+        while slots[slot]:
+            slot = slot + 1 & size - 1
+        slots[slot] = <uint32_t>(i + 1)
+    free(t.slots)
+    t.slots = slots
+    t.mask = size - 1
+    return 0
+
+
+cdef int keep(Table* t, const unsigned char* text, Py_ssize_t size, Py_hash_t hashed, Py_ssize_t slot) noexcept nogil:
+    # A new item, for this free slot.
+    cdef unsigned char* store
+    cdef Py_ssize_t capacity
+    if t.used + size > t.capacity:
+        capacity = 2 * t.capacity + size
+        store = <unsigned char*>realloc(t.store, capacity)
+        if store == NULL:
+            return -1
+        t.store = store
+        t.capacity = capacity
+    memcpy(t.store + t.used, text, size)
+    t.items[t.count].hash = hashed
+    t.items[t.count].at = t.used
+    t.items[t.count].size = size
+    t.used += size
+    t.count += 1
+    t.slots[slot] = <uint32_t>t.count
+    if 2 * t.count > t.mask:
+        return grow(t)
+    return 0
+
+
+cdef int insert(Words* w, Py_ssize_t size, set found) except -1 nogil:
+    # What was joined, unless it is known.
+    cdef Table* t = &w.table
+    cdef Py_hash_t hashed = hash_bytes(w.joined, size)
+    cdef Py_ssize_t slot = hashed & t.mask
+    cdef Item* item
+    while t.slots[slot]:
+        item = t.items + t.slots[slot] - 1
+        if item.hash == hashed and item.size == size and not memcmp(t.store + item.at, w.joined, size):
+            return 0
+        slot = slot + 1 & t.mask
+    if t.count - t.told >= t.room:
+        with gil:  # it may have had some of them, so that there is more room than was certain
+            tell(w, found)
+        if not t.room:
+            return 0
+    if keep(t, w.joined, size, hashed, slot) < 0:
+        with gil:
+            raise MemoryError
+    return 0
+
+
+cdef int add(Words* w, bint two, bint three, set found) except -1 nogil:
     # Add the word, behind one or both of those before it.
     cdef Py_ssize_t size = w.word.size
     if two:
@@ -189,20 +299,18 @@ cdef int add(Words* w, set found, bint two, bint three) except -1:
     if two:
         join(w, &size, &w.last)
     join(w, &size, &w.word)
-    if len(found) < w.most:
-        found.add(PyBytes_FromStringAndSize(<char*>w.joined, size))
-    return 0
+    return insert(w, size, found)
 
 
-cdef int end_word(Words* w, set found) except -1:
+cdef int end_word(Words* w, set found) except -1 nogil:
     cdef Piece free_piece
     if keep_word(w):
         if w.grams & C_THREE and w.last.size and w.before_last.size:
-            add(w, found, True, True)
+            add(w, True, True, found)
         if w.grams & C_TWO and w.last.size:
-            add(w, found, True, False)
+            add(w, True, False, found)
         if w.grams & C_ONE:
-            add(w, found, False, False)
+            add(w, False, False, found)
         free_piece = w.before_last
         w.before_last = w.last
         w.last = w.word
@@ -212,15 +320,10 @@ cdef int end_word(Words* w, set found) except -1:
     return 0
 
 
-cdef int walk(Words* w, str text, set found) except -1:
-    cdef int kind = PyUnicode_KIND(text)
-    cdef void* data = PyUnicode_DATA(text)
-    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text), i
+cdef int walk(Words* w, int kind, void* data, Py_ssize_t size, set found) except -1 nogil:
+    cdef Py_ssize_t i
     cdef Py_UCS4 c
     for i in range(size):
-        if i & RELEASE_MASK == RELEASE_MASK:
-            with nogil:  # whoever waits for it may go on: half a megabyte takes 20 ms
-                pass
         c = PyUnicode_READ(kind, data, i)
         if is_letter(c) or is_number(c):
             put(w, c)
@@ -232,10 +335,9 @@ cdef int walk(Words* w, str text, set found) except -1:
             put(w, c)
         elif w.word.size:
             end_word(w, found)
-            if len(found) >= w.most:
+            if not w.table.room:
                 return 0
-    end_word(w, found)
-    return 0
+    return end_word(w, found)
 
 
 def add_words(
@@ -249,6 +351,9 @@ def add_words(
     """
     cdef Words w
     cdef unsigned char* memory
+    cdef int kind = PyUnicode_KIND(text)
+    cdef void* data = PyUnicode_DATA(text)
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text)
     if not 0 <= longest <= 1 << 20:
         raise ValueError("longest outside of 0 .. 1 MiB")
     w.prefix = PyBytes_GET_SIZE(prefix)
@@ -267,7 +372,19 @@ def add_words(
     w.grams = grams
     w.overlong = False
     memcpy(w.joined, PyBytes_AS_STRING(prefix), w.prefix)
+    memset(&w.table, 0, sizeof(Table))
     try:
-        walk(&w, text, found)
+        if grow(&w.table) < 0:
+            raise MemoryError
+        tell(&w, found)
+        if size > LONG:
+            with nogil:
+                walk(&w, kind, data, size, found)
+        else:
+            walk(&w, kind, data, size, found)
+        tell(&w, found)
     finally:
         free(memory)
+        free(w.table.items)
+        free(w.table.slots)
+        free(w.table.store)

@@ -4,7 +4,7 @@ Its methods block, some for milliseconds: call them in threads.  Several may.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from threading import Lock
 
@@ -28,7 +28,7 @@ class Letter:
         self._content = content
         self.heading = heading
         self.size = len(content) if isinstance(content, bytes) else content.size
-        self._words: dict[int, frozenset[bytes]] = {}
+        self._words: dict[int, Set[bytes]] = {}
         self._digest = b""
         self._lock = Lock()
 
@@ -45,13 +45,13 @@ class Letter:
         with map_file(self._content.path) as mapped:
             yield mapped
 
-    def words(self, grams: int) -> frozenset[bytes]:
+    def words(self, grams: int) -> Set[bytes]:
         """The features of the message.    grams: ``Parameters.grams``.    Errors: OSError."""
         with self._lock:
             found = self._words.get(grams)
             if found is None:
                 with self._open() as content:
-                    found = frozenset(message_words(content, mime.parse(content), grams))
+                    found = message_words(content, mime.parse(content), grams)
                 self._words[grams] = found
             return found
 

@@ -1,5 +1,9 @@
 """Words of a text: compiled and plain add the same ones."""
 
+import random
+import sys
+import threading
+import time
 from types import ModuleType
 
 import pytest
@@ -145,6 +149,59 @@ def test_a_full_set_takes_no_more(module: ModuleType) -> None:
     found: set[bytes] = set()
     module.add_words("one two three four five", b"", 1, 100, 3, found)
     assert found == {b"one", b"two", b"three"}
+
+
+@given(
+    st.lists(st.sampled_from(["one", "two", "three", "four", "five", "six"]), max_size=20),
+    st.sets(st.sampled_from([b"one", b"two", b"three four", b"five", b"other"])),
+    st.integers(0, 10),
+)
+def test_what_the_set_had_before_takes_no_room(
+    text: list[str], before: set[bytes], most: int
+) -> None:
+    by_c, by_py = set(before), set(before)
+    compiled.add_words(" ".join(text), b"", 3, 100, most, by_c)
+    plain.add_words(" ".join(text), b"", 3, 100, most, by_py)
+    assert by_c == by_py
+
+
+@pytest.mark.parametrize("most", [0, 1, 500, 20_000, 1_000_000])
+def test_a_long_text_of_many_words(most: int) -> None:
+    chance = random.Random(1)
+    syllables = [f"{a}{b}" for a in "bdfglmnprst" for b in "aeiouäöü"]
+    vocabulary = ["".join(chance.choices(syllables, k=4)) for _ in range(6000)]
+    text = " ".join(chance.choices(vocabulary, k=20_000))
+    by_c, by_py = {b"there before"}, {b"there before"}
+    compiled.add_words(text, b"", 7, 1000, most, by_c)
+    plain.add_words(text, b"", 7, 1000, most, by_py)
+    assert by_c == by_py
+    assert len(by_c) >= min(most, 40_000)
+
+
+def test_a_long_text_lets_others_run() -> None:
+    """It takes tens of milliseconds, without the GIL."""
+    text = "several words of a language " * 200_000
+    turns: list[int] = []
+    ended = threading.Event()
+
+    def count() -> None:
+        while not ended.is_set():
+            turns.append(1)
+            time.sleep(0)
+
+    other = threading.Thread(target=count)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(100.0)  # nobody is asked for the GIL
+    try:
+        other.start()
+        before = len(turns)
+        compiled.add_words(text, b"", 7, 1000, 1000, set())
+        after = len(turns)
+    finally:
+        ended.set()
+        other.join()
+        sys.setswitchinterval(interval)
+    assert after - before > 10
 
 
 def test_limits_that_make_no_sense_are_refused(module: ModuleType) -> None:
