@@ -4,10 +4,7 @@ Names are those of spec/cli.md section 12, so that existing dashboards and alert
 come from closed sets in our code, never from a peer: an unknown command is ``(unknown)``.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterator
 from functools import cache
-from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -16,6 +13,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
+    Histogram,
     Info,
     PlatformCollector,
     ProcessCollector,
@@ -23,9 +21,6 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.metrics_core import HistogramMetricFamily
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 # Otherwise there is a second series per metric that nobody asked for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -84,63 +79,9 @@ def _gauge(name: str, text: str, *labels: str) -> Gauge:
     return Gauge(name, text, labels, registry=REGISTRY)
 
 
-class Series:
-    """One series of a histogram.    Only for the thread of the event loop."""
-
-    __slots__ = ("_bounds", "counts", "sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)  # by bucket, the last one is without bound
-        self.sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one more."""
-        self.counts[bisect_left(self._bounds, seconds)] += 1
-        self.sum += seconds
-
-
-class Histogram(Collector):
-    """Counts by duration.
-
-    That of prometheus-client takes a lock twice and looks at each bucket, with each command of a client.
-    """
-
-    def __init__(
-        self, name: str, text: str, bounds: tuple[float, ...], labels: tuple[str, ...]
-    ) -> None:
-        self._name = name
-        self._text = text
-        self._bounds = bounds
-        self._labels = labels
-        self._series: dict[tuple[str, ...], Series] = {}
-        REGISTRY.register(self)
-
-    def labels(self, *values: str) -> Series:
-        """The series of these labels."""
-        found = self._series.get(values)
-        if found is None:
-            assert len(values) == len(self._labels), self._name
-            found = self._series[values] = Series(self._bounds)
-        return found
-
-    def describe(self) -> Iterator[HistogramMetricFamily]:
-        """Of which family it is: the registry refuses a second one of this name."""
-        yield HistogramMetricFamily(self._name, self._text, labels=self._labels)
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        """The series as they stand."""
-        (family,) = self.describe()
-        bounds = [*map(floatToGoString, self._bounds), "+Inf"]
-        for values, series in self._series.items():
-            up_to = list(accumulate(series.counts))
-            family.add_metric(values, list(zip(bounds, up_to, strict=True)), series.sum)
-        yield family
-
-
 def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
     _describe(name, "histogram", text, labels)
-    return Histogram(name, text, buckets, labels)
+    return Histogram(name, text, labels, buckets=buckets, registry=REGISTRY)
 
 
 PANICS: Final = _counter(
@@ -197,6 +138,12 @@ SMTP_SUBMISSIONS: Final = _counter(
 def smtp_deliveries(result: str, reason: str = "") -> Counter:
     """The series of SMTP_DELIVERIES for these labels, looked up once."""
     return SMTP_DELIVERIES.labels(result, reason)
+
+
+@cache
+def smtp_command_seconds(kind: str, command: str, code: str, enhanced: str) -> Histogram:
+    """The series of SMTP_COMMAND_SECONDS for these labels: looked up once, used for each command."""
+    return SMTP_COMMAND_SECONDS.labels(kind, command, code, enhanced)
 
 
 MTASTS_GETS: Final = _counter(

@@ -183,7 +183,7 @@ class Session:
 
     def _note(self, verb: str, reply: Reply | None, seconds: float) -> None:
         code, enhanced = (str(reply.code), reply.enhanced) if reply is not None else ("", "")
-        metrics.SMTP_COMMAND_SECONDS.labels(self.service.kind, verb, code, enhanced).observe(
+        metrics.smtp_command_seconds(self.service.kind, verb, code, enhanced).observe(
             seconds
         )
         if self.log.enabled("debug"):

@@ -50,27 +50,6 @@ def test_no_created_series() -> None:
     assert b'mox_imap_command_duration_seconds_bucket{cmd="NOOP",le="0.005",result="ok"}' in text
 
 
-def test_a_histogram_counts_what_is_within_each_bound() -> None:
-    name = "mox_smtpserver_command_duration_seconds"
-    labels = 'cmd="x",code="250",ecode="",kind="deliver"'
-    series = metrics.SMTP_COMMAND_SECONDS.labels("deliver", "x", "250", "")
-    for seconds in (0.0005, 0.001, 0.002, 3600.0):
-        series.observe(seconds)
-    with_bound = 'cmd="x",code="250",ecode="",kind="deliver",le="{}"'
-    counts = [
-        value(f"{name}_bucket{{{with_bound.format(bound)}}}")
-        for bound in ("0.001", "0.005", "120.0", "+Inf")
-    ]
-    assert counts == [2, 3, 3, 4]
-    assert value(f"{name}_count{{{labels}}}") == 4
-    assert value(f"{name}_sum{{{labels}}}") == pytest.approx(3600.0035)
-
-
-def test_a_name_stands_for_one_histogram() -> None:
-    with pytest.raises(ValueError, match="Duplicated"):
-        metrics.Histogram("mox_imap_command_duration_seconds", "x.", (1.0,), ())
-
-
 def test_which_speedups_run() -> None:
     metrics.set_speedups("python")
     assert value('mox_speedups_info{implementation="python"}') == 1
