@@ -38,7 +38,7 @@ class _Addresses:
         localpart = address.localpart
         if localpart is not None and key[0] not in self.reports[address.domain]:
             separators = self.domains.domains[address.domain].separators
-            separator = next((one for one in separators if one and one in localpart), None)
+            separator = next((one for one in separators if one in localpart), None)
             if separator is not None:
                 self.flaws.append((path, f"the local part has the separator {separator!r}"))
                 return

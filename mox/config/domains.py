@@ -116,10 +116,13 @@ class Domain(Section, frozen=True, kw_only=True):
 
     @property
     def separators(self) -> tuple[str, ...]:
-        """All separators, in the order they are applied."""
+        """All separators, in the order they are applied; no empty one, which would cut nothing.
+
+        Tables with an empty one are refused, but other checks look at the same tables before.
+        """
         if self.localpart_catchall_separator:
             return (self.localpart_catchall_separator,)
-        return self.localpart_catchall_separators
+        return tuple(one for one in self.localpart_catchall_separators if one)
 
 
 class Destination(Section, frozen=True, kw_only=True):

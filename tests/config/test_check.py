@@ -125,6 +125,11 @@ def test_initial_mailboxes(static_text: str, domains_text: str, section: str, sa
         ),
         ('[domains."x.y"]\nlocalpart_catchall_separators = ["-", "-"]', "named twice"),
         ('[domains."x.y"]\nlocalpart_catchall_separators = [""]', "a separator is empty"),
+        (
+            '[domains."x.y"]\nlocalpart_catchall_separators = [""]\n'
+            'aliases.all = {addresses = ["me@example.org"]}',
+            "a separator is empty",
+        ),
         ('[domains."x.y"]\nlocalpart_catchall_separator = "@"', "a separator has an @"),
         ('[accounts.x]\ndomain = "nowhere.example"', "accounts.x.domain: there is no domain"),
         ('[accounts."x/y"]\ndomain = "example.org"', "the name of an account has no control"),
