@@ -168,6 +168,7 @@ JUNK_TOKEN: Final = 32 * KIB  # bytes of one, with its field name; longer ones a
 JUNK_TEXT: Final = 512 * KIB  # bytes of undecoded text looked at; 20 ms of work, at worst 0.2 s
 JUNK_HEADER: Final = 32 * KIB  # bytes of field values counted; a list of 500 addresses fits
 JUNK_COUNT: Final = (1 << 32) - 1  # messages counted for a word; 32 bits are stored
+LETTER_SHORT: Final = 8 * KIB  # bytes of a message whose words are cut on the event loop
 REPUTATION_DKIM_DOMAINS: Final = 20  # signing domains of a message that are remembered; few have 3
 SENT_RECIPIENTS: Final = 1000  # addresses of a sent message that are remembered
 LEARN_MESSAGES: Final = 2000  # messages the learner looks at in one go

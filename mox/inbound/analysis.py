@@ -26,7 +26,7 @@ from mox.inbound.letter import Letter
 from mox.inbound.trace import Arrival
 from mox.inbound.verdict import Verdict
 from mox.junk import subjectpass
-from mox.junk.classify import Classification, classify
+from mox.junk.classify import Classification, classify, weigh
 from mox.junk.decide import JITTER
 from mox.junk.decide import Reason as JunkReason
 from mox.junk.parameters import Parameters
@@ -104,13 +104,6 @@ async def analyse(case: Case, place: Place, account: Account) -> Analysis:
     return await _Analyst(case, place, account).run()
 
 
-class _Content(msgspec.Struct, frozen=True, kw_only=True):
-    """What is found in the message itself."""
-
-    classification: Classification
-    addressed: bool  # the recipient is in To or Cc
-
-
 class _Analyst:
     """One run of ``analyse``."""
 
@@ -128,8 +121,6 @@ class _Analyst:
         self.destined = _mailbox_name(chosen.mailbox or INBOX)
         self.facts = _first_facts(case, place, self.ruleset)
         self.took_ms: dict[Need, int] = {}
-        self.content: _Content | Exception | None = None  # what the words say
-        self.content_ms = 0  # of the time for the reputation
         self.history: whatif.Remembered | None = None
         self.other: whatif.Alternatives | None = None
         self.report: Report | None = None
@@ -142,14 +133,14 @@ class _Analyst:
             began = clock.monotonic_s()
             await self._look(outcome)
             self.took_ms[outcome] = round((clock.monotonic_s() - began) * 1000)
-            if outcome is Need.CONTENT:
-                self.took_ms[Need.REPUTATION] -= self.content_ms
-                self.took_ms[outcome] += self.content_ms
         text = ""
         if outcome.give_token:
             outcome, text = await self._with_token(outcome)
         if self.history is not None and self.other is None:
-            self.other = await self._in_thread(partial(self._otherwise, outcome.accept))
+            otherwise = partial(self._otherwise, accepted=outcome.accept)
+            self.other = await self.case.knowledge.by_history(
+                self.account, self.destined, otherwise
+            )
         return self._analysis(outcome, text)
 
     def _know(self, **found: object) -> None:
@@ -180,9 +171,6 @@ class _Analyst:
                 metrics.unhandled("inbound")
             log.error("judge.failed", error, account=self.account.name, reason=reason.value)
             return Failure(reason)
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await self.case.knowledge.in_thread(self.account, call)
 
     async def _rate(self) -> str:
         case = self.case
@@ -231,29 +219,19 @@ class _Analyst:
         return await self.case.knowledge.by_history(self.account, self.destined, self._evaluate)
 
     def _evaluate(self, history: History) -> Reputation:
-        """In a thread.    Words that are needed next are looked at too: one hand-over less."""
+        """Maybe in a thread."""
         self.history = whatif.Remembered(history)
         found = evaluate(self.history, self.sender, self.now_ms)
-        if self._settle(reputation=found) is Need.CONTENT:
-            began = self.case.clock.monotonic_s()
-            try:
-                self.content = self._read_content(reputation=found)
-            except Exception as error:  # noqa: BLE001  raised where the content is asked for
-                self.content = error
-            self.content_ms = round((self.case.clock.monotonic_s() - began) * 1000)
+        outcome = decide(msgspec.structs.replace(self.facts, reputation=found))
+        if isinstance(outcome, Decision):  # while we are here
+            self.other = self._otherwise(history, accepted=outcome.accept)
         return found
 
-    def _settle(self, **found: object) -> Decision | Need:
-        """Where that decides, ask history what it would have said otherwise: we are in a thread."""
-        outcome = decide(msgspec.structs.replace(self.facts, **found))
-        if isinstance(outcome, Decision) and self.history is not None:
-            self.other = self._otherwise(outcome.accept)
-        return outcome
-
-    def _otherwise(self, accepted: bool) -> whatif.Alternatives:
-        """In a thread."""
+    def _otherwise(self, history: History, *, accepted: bool) -> whatif.Alternatives:
+        """What history would have said otherwise.    Maybe in a thread."""
         assert self.history is not None, "history comes first"
-        return whatif.alternatives(self.history, self.sender, self.now_ms, accepted=accepted)
+        remembered = self.history.over(history)
+        return whatif.alternatives(remembered, self.sender, self.now_ms, accepted=accepted)
 
     async def _token(self) -> subjectpass.Result:
         heading = self.case.origin.heading
@@ -294,25 +272,24 @@ class _Analyst:
         )
 
     async def _classify(self) -> Classification:
-        if self.content is None:
-            self.content = await self._in_thread(self._read_content)
-        if isinstance(self.content, Exception):
-            raise self.content
-        self._know(addressed=self.content.addressed)
-        return self.content.classification
-
-    def _read_content(self, **found: object) -> "_Content":
-        """In a thread."""
         filtering, letter = self.place.account.junk_filter, self.case.letter
         assert filtering is not None, "without a filter nobody asks"
-        parameters = _parameters(filtering)
-        counts = self.case.knowledge.counts(self.account)
-        content = _Content(
-            classification=classify(letter.words(parameters.grams), counts, parameters),
-            addressed=letter.is_addressed_to(self.place.recipient),
-        )
-        self._settle(**found, **msgspec.structs.asdict(content))
-        return content
+        knowledge, parameters = self.case.knowledge, _parameters(filtering)
+        if letter.is_short:  # less work than handing it over
+            words = list(letter.words(parameters.grams))
+            found = weigh(words, *await knowledge.counted(self.account, words), parameters)
+            addressed = letter.is_addressed_to(self.place.recipient)
+        else:
+            call = partial(self._read_content, parameters)
+            found, addressed = await knowledge.in_thread(self.account, call)
+        self._know(addressed=addressed)
+        return found
+
+    def _read_content(self, parameters: Parameters) -> tuple[Classification, bool]:
+        """What the words say; is the recipient in To or Cc?    In a thread."""
+        letter, counts = self.case.letter, self.case.knowledge.counts(self.account)
+        found = classify(letter.words(parameters.grams), counts, parameters)
+        return found, letter.is_addressed_to(self.place.recipient)
 
     async def _blocklisted(self) -> str:
         for finding in await self.case.evidence.listed():

@@ -1,12 +1,12 @@
 """What an account knows that judging asks for: its rates, votes, word counts and keys.
 
-``storeknowledge.StoreKnowledge`` reads them from the store; what blocks runs in its reader threads.
+``storeknowledge.StoreKnowledge`` reads them from the store.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from mox.junk.model import Counts
+from mox.junk.model import Count, Counts
 from mox.junk.reputation import History, Sender
 from mox.store.account import Account
 
@@ -27,7 +27,13 @@ class Knowledge(Protocol):
         ...
 
     async def by_history(self, account: Account, mailbox: str, read: Callable[[History], T]) -> T:
-        """What a function makes of the history of a mailbox; it runs in a thread."""
+        """What a function makes of the history of a mailbox; it may run in a thread."""
+        ...
+
+    async def counted(
+        self, account: Account, words: list[bytes]
+    ) -> tuple[Count, Sequence[Count | None]]:
+        """Messages trained, and the count of each word, in the order asked; None for unknown words."""
         ...
 
     def counts(self, account: Account) -> Counts:

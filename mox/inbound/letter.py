@@ -1,6 +1,6 @@
 """A message that is being judged: read once, however many recipients it has.
 
-Its methods block, some for milliseconds: call them in threads.  Several may.
+Its methods block, of one that is not short for milliseconds: call them in threads.  Several may.
 """
 
 import hashlib
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from threading import Lock
 
+from mox.base.limits import LETTER_SHORT
 from mox.inbound.heading import Heading
 from mox.inbound.hooks import Content
 from mox.junk.words import message_words
@@ -36,6 +37,11 @@ class Letter:
     def source(self) -> Content:
         """For those who read it themselves."""
         return self._content if isinstance(self._content, bytes) else self._content.path
+
+    @property
+    def is_short(self) -> bool:
+        """Its words are cut in less time than it takes to have a thread do it."""
+        return isinstance(self._content, bytes) and self.size <= LETTER_SHORT
 
     @contextmanager
     def _open(self) -> Iterator[Buffer]:

@@ -1,10 +1,17 @@
-"""``Knowledge`` over the store."""
+"""``Knowledge`` over the store.
 
-from collections.abc import Callable
+What blocks runs in the reader threads of the account's shard.  Short reads of the index do not: they keep
+the GIL, so that a thread spares the event loop nothing, and handing over costs more than they do.  Where
+such a read was slow, which is where it came from the disk, the next ones run in threads after all.
+Decision 0023.
+"""
+
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from mox.junk.model import Counts
+from mox.base.clock import Clock, SystemClock
+from mox.junk.model import Count, Counts
 from mox.junk.reputation import History, Sender
 from mox.store.account import Account
 from mox.store.rates import Limits
@@ -14,14 +21,21 @@ from mox.store.words import read_counts
 
 T = TypeVar("T")
 
+SLOW_S: Final = (
+    0.002  # ten times what fifteen reads from memory take (benchmarks: bench_reputation)
+)
+AFTER_SLOW: Final = 100  # reads in threads
+
 
 class StoreKnowledge:
-    """What blocks runs in the reader threads of the account's shard."""
+    """For all accounts."""
 
-    __slots__ = ("_limits",)
+    __slots__ = ("_clock", "_in_threads", "_limits")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, clock: Clock | None = None) -> None:
         self._limits = limits
+        self._clock = clock or SystemClock()
+        self._in_threads = 0  # so many of the next reads of history
 
     async def rate_exceeded(
         self, account: Account, sender: Sender, size: int, now_ms: int
@@ -38,7 +52,23 @@ class StoreKnowledge:
     async def by_history(self, account: Account, mailbox: str, read: Callable[[History], T]) -> T:
         """As ``Knowledge``."""
         history = read_history(account, mailbox)
-        return await account.shard.in_thread(partial(history.at_once, read))
+        if self._in_threads:
+            self._in_threads -= 1
+            return await account.shard.in_thread(partial(history.at_once, read))
+        began = self._clock.monotonic_s()
+        try:
+            return history.at_once(read)
+        finally:
+            if self._clock.monotonic_s() - began > SLOW_S:
+                self._in_threads = AFTER_SLOW
+
+    async def counted(
+        self, account: Account, words: list[bytes]
+    ) -> tuple[Count, Sequence[Count | None]]:
+        """As ``Knowledge``."""
+        counts = read_counts(account)
+        found = counts.known(words)
+        return await account.shard.in_thread(counts.read, words) if found is None else found
 
     def counts(self, account: Account) -> Counts:
         """As ``Knowledge``."""

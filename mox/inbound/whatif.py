@@ -48,6 +48,11 @@ class Remembered:
         self._history = history
         self._newest: dict[tuple[Identity, int, int], Sequence[Vote]] = {}
 
+    def over(self, history: History) -> "Remembered":
+        """The same, and what is not remembered is asked there."""
+        self._history = history
+        return self
+
     def newest(self, identity: Identity, *, since_ms: int, limit: int) -> Sequence[Vote]:
         """As ``History``."""
         key = (identity, since_ms, limit)

@@ -5,13 +5,13 @@ Source  naive Bayes with the few words that say most, after Graham and Robinson.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
 from mox._speedups import strongest
-from mox.junk.model import Counts
+from mox.junk.model import Count, Counts
 from mox.junk.parameters import Parameters
 from mox.junk.words import message_words
 from mox.message.buffer import Buffer
@@ -39,15 +39,18 @@ class Classification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def classify(words: Collection[bytes], counts: Counts, parameters: Parameters) -> Classification:
-    """The probability from the features of a message.
-
-    Cost  one multi-get; about 0.02 us for each word.
-    """
-    totals = counts.totals()
+    """The probability from the features of a message.    Blocks where counting does."""
     listed = list(words)
+    return weigh(listed, counts.totals(), counts.get_many(listed), parameters)
+
+
+def weigh(
+    words: list[bytes], totals: Count, counts: Sequence[Count | None], parameters: Parameters
+) -> Classification:
+    """The same with what is known of each word at hand.    Cost: about 0.02 us for each."""
     ham, spam = strongest(
-        listed,
-        counts.get_many(listed),
+        words,
+        counts,
         *totals,
         parameters.top_words,
         parameters.max_power,

@@ -127,7 +127,7 @@ class Rates:
             counted.add(size, now_ms)
             batch.put(Family.KV, key, rows.encode(counted))
         if wanted:
-            account.ticket = account.committer.stage(batch)
+            account.ticket = account.committer.stage(batch, is_patient=True)
             account.shard.tidier.wake(account)
 
     async def _find(self, account: Account, wanted: list[bytes]) -> list[Counted]:

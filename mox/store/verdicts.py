@@ -35,7 +35,7 @@ def put(account: Account, verdict: bytes, *, message_id: str, at_ms: int) -> int
     if of_id:
         when = keys.verdict_when(key)
         batch.put(Family.KV, keys.verdict_id(account.id, of_id, when), b"")
-    account.ticket = account.committer.stage(batch)
+    account.ticket = account.committer.stage(batch, is_patient=True)
     account.shard.tidier.added(account, len(value))
     return account.ticket
 

@@ -23,6 +23,10 @@ log = get_logger("store")
 _ABSENT: Final = Count(-1, -1)  # in memory: the index has no row
 
 
+Counted = tuple[Count, list[Count | None]]
+"""Messages trained, and those each of some words was in; None for unknown words."""
+
+
 class Changed(NamedTuple):
     """Counts in a batch: of words of one generation."""
 
@@ -54,6 +58,17 @@ class WordCache:
 
         Input  ``prefix``: of their keys.
         """
+        found = self._get(engine, prefix, wanted, remember=remember)
+        assert found is not None
+        return found
+
+    def known(self, prefix: bytes, wanted: Sequence[bytes]) -> list[Count | None] | None:
+        """The same where all are in memory, else None.    Does not block."""
+        return self._get(None, prefix, wanted, remember=True)
+
+    def _get(
+        self, engine: Engine | None, prefix: bytes, wanted: Sequence[bytes], *, remember: bool
+    ) -> list[Count | None] | None:
         version = self._version
         words = wanted if isinstance(wanted, list) else list(wanted)
         found = _known(self._young, prefix, words)
@@ -61,18 +76,25 @@ class WordCache:
         if missing:
             asked = [words[at] for at in missing]
             counts = self._read(engine, prefix, asked)
+            if counts is None:
+                return None
             for at, count in zip(missing, counts, strict=True):
                 found[at] = count
             if remember:
                 self._remember(prefix, asked, counts, version)
         return [None if count is _ABSENT else count for count in found]
 
-    def _read(self, engine: Engine, prefix: bytes, wanted: list[bytes]) -> list[Count]:
+    def _read(
+        self, engine: Engine | None, prefix: bytes, wanted: list[bytes]
+    ) -> list[Count] | None:
+        """From the old tables and, where there is an engine, the index."""
         known = _known(self._old, prefix, wanted)
         unknown = [
             prefix + word for word, count in zip(wanted, known, strict=True) if count is None
         ]
-        values = iter(engine.multi_get(Family.KV, unknown) if unknown else ())
+        if unknown and engine is None:
+            return None
+        values = iter(engine.multi_get(Family.KV, unknown) if engine and unknown else ())
         decoded: dict[bytes | None, Count] = {None: _ABSENT}  # many are alike
         counts = []
         for count in known:
@@ -128,7 +150,7 @@ def _known(
 
 
 def read_counts(account: Account) -> "StoredCounts":
-    """What the account's filter has learnt.    Its methods block: use it in a thread."""
+    """What the account's filter has learnt.    All but ``known`` blocks: use it in a thread."""
     shard = account.shard
     return StoredCounts(shard.engine, shard.words, account.id)
 
@@ -148,6 +170,17 @@ class StoredCounts:
     def get_many(self, words: Sequence[bytes]) -> list[Count | None]:
         """The count of each word, in the order asked; None for unknown words."""
         return self._get(words)
+
+    def read(self, words: list[bytes]) -> Counted:
+        """Both at once."""
+        found = self._get([TOTALS, *words])
+        return found[0] or Count(), found[1:]
+
+    def known(self, words: list[bytes]) -> Counted | None:
+        """The same where all are in memory, else None.    Does not block."""
+        prefix = keys.words(self._account, self._generation())
+        found = self._cache.known(prefix, [TOTALS, *words])
+        return None if found is None else (found[0] or Count(), found[1:])
 
     def _get(self, words: Sequence[bytes]) -> list[Count | None]:
         generation = self._generation()

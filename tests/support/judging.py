@@ -158,6 +158,12 @@ class MemoryKnowledge:
         votes = self.votes.setdefault(account.name, MemoryVotes())
         return await asyncio.to_thread(read, votes.of(self._mailbox(mailbox)))
 
+    async def counted(
+        self, account: Account, words: list[bytes]
+    ) -> tuple[Count, Sequence[Count | None]]:
+        counts = self.counts(account)
+        return counts.totals(), counts.get_many(words)
+
     def counts(self, account: Account) -> Counts:
         self._check("counts")
         return self.words.setdefault(account.name, MemoryCounts())
