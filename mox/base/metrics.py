@@ -5,7 +5,7 @@ come from closed sets in our code, never from a peer: an unknown command is ``(u
 """
 
 from functools import cache
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from prometheus_client import (
@@ -58,6 +58,15 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _described: list[Description] = []
+
+
+Family = TypeVar("Family", Counter, Histogram)
+
+
+@cache
+def series(family: Family, *labels: str) -> Family:
+    """The series of a family for these labels, looked up once.    For labels of few values."""
+    return family.labels(*labels)
 
 
 def _describe(name: str, kind: str, text: str, labels: tuple[str, ...] = ()) -> None:
@@ -132,19 +141,6 @@ SMTP_SUBMISSIONS: Final = _counter(
     " recipientlimiterror, localserveerror, queueerror.",
     "result",
 )
-
-
-@cache
-def smtp_deliveries(result: str, reason: str = "") -> Counter:
-    """The series of SMTP_DELIVERIES for these labels, looked up once."""
-    return SMTP_DELIVERIES.labels(result, reason)
-
-
-@cache
-def smtp_command_seconds(kind: str, command: str, code: str, enhanced: str) -> Histogram:
-    """The series of SMTP_COMMAND_SECONDS for these labels: looked up once, used for each command."""
-    return SMTP_COMMAND_SECONDS.labels(kind, command, code, enhanced)
-
 
 MTASTS_GETS: Final = _counter(
     "mox_mtastsdb_get_total",

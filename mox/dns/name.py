@@ -9,6 +9,7 @@ one dot at its end.  It may hold characters no host name has (SPF macros put the
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import idna
@@ -90,13 +91,14 @@ def canonical(name: str) -> str:
     return name.removesuffix(".").lower()
 
 
-def check_name(name: str) -> list[str]:
+@lru_cache(maxsize=4096)  # the same few names for most mail
+def check_name(name: str) -> tuple[str, ...]:
     """The labels of a look-up name (none for the root ``.``).
 
     Errors  BadName: an empty label, one above 63 octets, more than 253 in all, or not ASCII.
     """
     if name == ".":
-        return []
+        return ()
     bare = name.removesuffix(".")
     if not bare.isascii():
         raise BadName("not an ASCII domain name")
@@ -105,7 +107,7 @@ def check_name(name: str) -> list[str]:
     labels = bare.split(".")
     if "" in labels or max(map(len, labels)) > DNS_LABEL:
         raise BadName("label empty or too long")
-    return labels
+    return tuple(labels)
 
 
 def is_within(name: str, parent: str) -> bool:

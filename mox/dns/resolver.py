@@ -153,7 +153,7 @@ class DnsResolver(Lookups):
         if not busy and not self.cache.has(key, self._clock.monotonic_s()):
             self._start(key, labels)
 
-    async def _shared(self, key: Key, labels: list[str]) -> Answer[Record] | DnsError:
+    async def _shared(self, key: Key, labels: tuple[str, ...]) -> Answer[Record] | DnsError:
         if self._is_closed:
             return Temporary(name=key[0], reason="closed")
         if key not in self._running and len(self._running) >= DNS_QUEUE:
@@ -165,14 +165,14 @@ class DnsResolver(Lookups):
             return Temporary(name=key[0], reason="closed")
         return task.result()
 
-    def _start(self, key: Key, labels: list[str]) -> None:
+    def _start(self, key: Key, labels: tuple[str, ...]) -> None:
         if key in self._running:
             return
         task = asyncio.create_task(self._run(key, labels))
         self._running[key] = task
         task.add_done_callback(lambda _: self._running.pop(key, None))
 
-    async def _run(self, key: Key, labels: list[str]) -> Answer[Record] | DnsError:
+    async def _run(self, key: Key, labels: tuple[str, ...]) -> Answer[Record] | DnsError:
         """Ask, within the limits, and remember."""
         start = self._clock.monotonic_s()
         outcome: Answer[Record] | DnsError
@@ -188,7 +188,7 @@ class DnsResolver(Lookups):
             self._observe(key[1], result_word(outcome), now - start)
         return outcome
 
-    async def _ask(self, key: Key, labels: list[str]) -> Answer[Record] | DnsError:
+    async def _ask(self, key: Key, labels: tuple[str, ...]) -> Answer[Record] | DnsError:
         name, kind = key
         qname = dns.name.Name([*(label.encode("ascii") for label in labels), b""])
         try:

@@ -341,7 +341,7 @@ class _Analyst:
                 self.facts,
                 decision,
                 changes,
-                {need.value: ms for need, ms in self.took_ms.items()},
+                self.took_ms,
                 took_ms,
             ),
         )

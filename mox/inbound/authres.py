@@ -36,7 +36,7 @@ def _iprev(origin: Origin) -> Method:
     found = origin.iprev.facts
     return Method(
         method="iprev",
-        result=found.status.value,
+        result=found.status,
         comment=_dnssec(found.authentic),
         reason=found.problem,
         properties=(Property(type="policy", name="iprev", value=str(found.ip)),),
@@ -54,7 +54,7 @@ def _spf(origin: Origin, arrival: Arrival, mail_from: Address) -> Method:
         checked = Property(type="smtp", name="helo", value=found.domain)
     return Method(
         method="spf",
-        result=found.status.value,
+        result=found.status,
         comment=_dnssec(found.authentic),
         reason=found.problem,
         properties=(checked,),

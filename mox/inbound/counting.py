@@ -1,6 +1,7 @@
 """Metrics of what was found out and decided about incoming mail.    spec/mail-auth.md section 12."""
 
 from mox.base import metrics
+from mox.base.metrics import series
 from mox.mailauth import dnsbl, iprev, spf
 from mox.mailauth.dkim import verify as dkim
 from mox.mailauth.dmarc import evaluate as dmarc
@@ -12,24 +13,25 @@ def answered(facts: object, seconds: float) -> None:
     """A check has its result; those that are judged later are counted then."""
     match facts:
         case iprev.Result():
-            metrics.IPREV_LOOKUPS.labels(facts.status.value).inc()
+            series(metrics.IPREV_LOOKUPS, facts.status).inc()
         case dnsbl.Result():
-            metrics.DNSBL_SECONDS.labels(facts.zone, facts.status.value).observe(seconds)
+            series(metrics.DNSBL_SECONDS, facts.zone, facts.status).observe(seconds)
         case spf.Result():
-            metrics.SPF_SECONDS.labels(facts.status.value).observe(seconds)
+            series(metrics.SPF_SECONDS, facts.status).observe(seconds)
 
 
 def signature(result: dkim.Result, seconds: float) -> None:
     """A DKIM signature was judged."""
     algorithm = "" if result.signature is None else result.signature.algorithm
     known = algorithm if algorithm in _ALGORITHMS else "unknown"
-    metrics.DKIM_SECONDS.labels(known, result.status.value).observe(seconds)
+    series(metrics.DKIM_SECONDS, known, result.status).observe(seconds)
 
 
 def policy(evaluation: dmarc.Evaluation, seconds: float) -> None:
     """DMARC was evaluated."""
-    metrics.DMARC_SECONDS.labels(
-        evaluation.status.value,
+    series(
+        metrics.DMARC_SECONDS,
+        evaluation.status,
         "yes" if evaluation.rejects else "no",
         "yes" if evaluation.is_sampled else "no",
     ).observe(seconds)

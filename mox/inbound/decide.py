@@ -8,7 +8,7 @@ Source  spec/smtp-server.md section 8.1; spec/reputation.md section 5 (rules fro
         those of ``mox.junk.decide``).
 """
 
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -33,7 +33,7 @@ class Reason(StrEnum):
     CLASSIFY_ERROR = "junk-classify-error"
 
 
-class Need(Enum):
+class Need(StrEnum):
     """A fact that the next rule wants."""
 
     RATE = "rate"

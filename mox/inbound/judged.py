@@ -339,7 +339,7 @@ class _Run:
         result = "delivered" if analysis.accepted else "reject"
         if analysis.reason == Reason.HIGH_RATE:
             result = "highrate"
-        metrics.smtp_deliveries(result, analysis.reason).inc()
+        metrics.series(metrics.SMTP_DELIVERIES, result, analysis.reason).inc()
         self.hearing.log.info(
             f"delivery.{'accepted' if analysis.accepted else 'refused'}",
             to=str(analysis.place.recipient),

@@ -39,7 +39,7 @@ def verdict_of(
     facts: Facts,
     decision: Decision,
     changes: tuple[Change, ...],
-    took_ms: Mapping[str, int],
+    took_ms: Mapping[Need, int],
     total_ms: int,
 ) -> Verdict:
     """The record, but for where the message is kept in the end."""
@@ -82,14 +82,14 @@ def _of_origin(origin: Origin) -> list[Line]:
         Line(
             check="iprev",
             asked=str(reverse.ip),
-            result=reverse.status.value,
+            result=reverse.status,
             note=plain(reverse.name or reverse.problem),
             took_ms=origin.iprev.took_ms,
         ),
         Line(
             check="spf",
-            asked=f"{spf.identity.value} {plain(spf.domain)}",
-            result=spf.status.value,
+            asked=f"{spf.identity} {plain(spf.domain)}",
+            result=spf.status,
             note=plain(spf.problem or spf.mechanism),
             took_ms=origin.spf.took_ms,
         ),
@@ -102,7 +102,7 @@ def _of_origin(origin: Origin) -> list[Line]:
         return lines
     evaluation = origin.dmarc.facts
     record = evaluation.found.record
-    policy = f"policy {evaluation.policy.value} of {evaluation.found.domain}"
+    policy = f"policy {evaluation.policy} of {evaluation.found.domain}"
     note = evaluation.found.reason if record is None else policy
     if not evaluation.is_sampled:
         note += ", meant for others (pct)"
@@ -110,7 +110,7 @@ def _of_origin(origin: Origin) -> list[Line]:
         Line(
             check="dmarc",
             asked=evaluation.from_domain,
-            result=evaluation.status.value,
+            result=evaluation.status,
             note=plain(f"{note}, author validation {origin.validation}"),
             took_ms=origin.dmarc.took_ms,
         )
@@ -130,7 +130,7 @@ def _of_signatures(origin: Origin) -> list[Line]:
                 if one.signature is None
                 else plain(f"{one.signature.domain} {one.signature.selector}")
             ),
-            result=one.status.value,
+            result=one.status,
             note=plain(one.reason),
             took_ms=took_ms,
         )
@@ -150,14 +150,14 @@ def _of_chain(origin: Origin) -> list[Line]:
         Line(
             check="arc",
             asked=plain(" ".join(chain.sealers)),
-            result=chain.result.status.value,
+            result=chain.result.status,
             note=plain(chain.result.reason),
             took_ms=origin.arc.took_ms,
         )
     ]
 
 
-def _of_account(material: Material, facts: Facts, took_ms: Mapping[str, int]) -> list[Line]:
+def _of_account(material: Material, facts: Facts, took_ms: Mapping[Need, int]) -> list[Line]:
     lines = []
     if facts.rate is not None:
         lines.append(
@@ -165,7 +165,7 @@ def _of_account(material: Material, facts: Facts, took_ms: Mapping[str, int]) ->
                 check="rate",
                 result="exceeded" if facts.rate else "ok",
                 note=facts.rate,
-                took_ms=took_ms.get(Need.RATE.value, 0),
+                took_ms=took_ms.get(Need.RATE, 0),
             )
         )
     if material.ruleset is not None:
@@ -181,11 +181,11 @@ def _of_account(material: Material, facts: Facts, took_ms: Mapping[str, int]) ->
                 check="report",
                 result="taken" if facts.has_report else "none",
                 note=plain(material.report),
-                took_ms=took_ms.get(Need.REPORT.value, 0),
+                took_ms=took_ms.get(Need.REPORT, 0),
             )
         )
     if facts.reputation is not None:
-        lines.append(_of_reputation(facts.reputation, took_ms.get(Need.REPUTATION.value, 0)))
+        lines.append(_of_reputation(facts.reputation, took_ms.get(Need.REPUTATION, 0)))
     if facts.token is not None:
         failed = isinstance(facts.token, Failure)
         result = "failed" if isinstance(facts.token, Failure) else facts.token.value
@@ -194,11 +194,11 @@ def _of_account(material: Material, facts: Facts, took_ms: Mapping[str, int]) ->
                 check="subjectpass",
                 result=result,
                 note="the key cannot be read" if failed else "",
-                took_ms=took_ms.get(Need.TOKEN.value, 0),
+                took_ms=took_ms.get(Need.TOKEN, 0),
             )
         )
     if facts.classification is not None:
-        lines.append(_of_content(facts, took_ms.get(Need.CONTENT.value, 0)))
+        lines.append(_of_content(facts, took_ms.get(Need.CONTENT, 0)))
     return lines
 
 
@@ -207,9 +207,7 @@ def _of_reputation(known: Reputation | Failure, took_ms: int) -> Line:
         return Line(check="reputation", result="failed", took_ms=took_ms)
     word = {True: "junk", False: "not junk", None: "unknown"}[known.junk]
     sure = "conclusive" if known.conclusive else "inconclusive"
-    return Line(
-        check="reputation", asked=known.method.value, result=word, note=sure, took_ms=took_ms
-    )
+    return Line(check="reputation", asked=known.method, result=word, note=sure, took_ms=took_ms)
 
 
 def _of_content(facts: Facts, took_ms: int) -> Line:
@@ -227,13 +225,13 @@ def _of_content(facts: Facts, took_ms: int) -> Line:
     )
 
 
-def _of_lists(material: Material, facts: Facts, took_ms: Mapping[str, int]) -> list[Line]:
+def _of_lists(material: Material, facts: Facts, took_ms: Mapping[Need, int]) -> list[Line]:
     if material.lists is not None:
         return [
             Line(
                 check="dnsbl",
                 asked=one.facts.zone,
-                result=one.facts.status.value,
+                result=one.facts.status,
                 note=plain(one.facts.explanation or one.facts.problem),
                 took_ms=one.took_ms,
             )
@@ -241,7 +239,7 @@ def _of_lists(material: Material, facts: Facts, took_ms: Mapping[str, int]) -> l
         ]
     if not facts.blocklisted:
         return []
-    waited_ms = took_ms.get(Need.BLOCKLISTS.value, 0)
+    waited_ms = took_ms.get(Need.BLOCKLISTS, 0)
     return [Line(check="dnsbl", asked=facts.blocklisted, result="fail", took_ms=waited_ms)]
 
 
@@ -250,7 +248,7 @@ def _history(facts: Facts) -> History | None:
     if not isinstance(known, Reputation):
         return None
     return History(
-        method=known.method.value,
+        method=known.method,
         junk=known.junk,
         conclusive=known.conclusive,
         signals=tuple(

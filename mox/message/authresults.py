@@ -58,6 +58,7 @@ class AuthResults(msgspec.Struct, frozen=True, kw_only=True):
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NOT_TOKEN = re.compile(r"[\s()<>,;:\\\"/\[\]?=]")  # "@" is looked at apart
+_PLAIN = re.compile(rf"[A-Za-z0-9._+-]{{1,{AUTHRES_TEXT}}}+")
 _TEXT_OCTETS = 700  # quoted and beside two words that stays a line of RFC 5322 §2.1.1
 _WORD_LENGTH = 64  # characters; registered words have under twenty
 _WORD_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
@@ -87,16 +88,18 @@ def format_field(results: AuthResults, name: str = "Authentication-Results") -> 
 
 def _format_method(method: Method, end: str) -> bytes:
     version = "" if method.version == 1 else f"/{method.version}"
-    out = HeaderWriter(f"\t{_word(method.method)}{version}={_word(method.result)}")
+    tokens = []
     if method.comment and (method.reason or method.properties):
-        out.add(_comment(method.comment))
+        tokens.append(_comment(method.comment))
     if method.reason:
-        out.add("reason=" + _value(method.reason, is_address=False))
+        tokens.append("reason=" + _value(method.reason, is_address=False))
     for one in method.properties:
         value = _value(one.value, is_address=one.is_address)
-        out.add(f"{_word(one.type)}.{_word(one.name)}={value}")
+        tokens.append(f"{_word(one.type)}.{_word(one.name)}={value}")
         if one.comment:
-            out.add(_comment(one.comment))
+            tokens.append(_comment(one.comment))
+    out = HeaderWriter(f"\t{_word(method.method)}{version}={_word(method.result)}")
+    out.add(*tokens)
     out.end_token(end)
     return out.finish()
 
@@ -116,6 +119,8 @@ def _word(text: str) -> str:
 
 
 def _value(text: str, *, is_address: bool) -> str:
+    if _PLAIN.fullmatch(text):
+        return text  # nearly all are so
     text = _clean(text)
     if text and not _NOT_TOKEN.search(text) and (is_address or "@" not in text):
         return text

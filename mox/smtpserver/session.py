@@ -183,7 +183,9 @@ class Session:
 
     def _note(self, verb: str, reply: Reply | None, seconds: float) -> None:
         code, enhanced = (str(reply.code), reply.enhanced) if reply is not None else ("", "")
-        metrics.smtp_command_seconds(self.service.kind, verb, code, enhanced).observe(seconds)
+        metrics.series(
+            metrics.SMTP_COMMAND_SECONDS, self.service.kind, verb, code, enhanced
+        ).observe(seconds)
         if self.log.enabled("debug"):
             self.log.debug("smtp.command", cmd=verb, code=code, ms=round(seconds * 1000, 3))
 

@@ -6,6 +6,7 @@ survive a restart.    Source  spec of the SMTP server, section 8.1.
 """
 
 from collections import OrderedDict
+from functools import lru_cache
 
 import msgspec
 
@@ -64,16 +65,21 @@ class Counted(msgspec.Struct, array_like=True):
 
 
 def _added(steps: Steps, now: int, span: int, size: int) -> Steps:
-    # Also without steps of a future that a clock once believed in.
-    kept = {at: count for at, count in steps.items() if now - span < at <= now}
-    messages, total = kept.get(now, (0, 0))
-    kept[now] = (messages + 1, total + size)
-    return kept
+    messages, total = steps.get(now, (0, 0))
+    if not messages:
+        # Also without steps of a future that a clock once believed in.
+        steps = {at: count for at, count in steps.items() if now - span < at <= now}
+    steps[now] = (messages + 1, total + size)
+    return steps
 
 
 def _sum(steps: Steps, now: int, span: int) -> tuple[int, int]:
-    current = [count for at, count in steps.items() if now - span < at <= now]
-    return sum(messages for messages, _ in current), sum(total for _, total in current)
+    messages = total = 0
+    for at, (count, size) in steps.items():
+        if now - span < at <= now:
+            messages += count
+            total += size
+    return messages, total
 
 
 class Rates:
@@ -98,7 +104,7 @@ class Rates:
         Input  ip1, ip2, ip3: address, network and region as text; an empty one is not looked at.
         """
         networks = [(at, one) for at, one in enumerate((ip1, ip2, ip3)) if one]
-        found = await self._find(account, [_key(account, at, one) for at, one in networks])
+        found = await self._find(account, [_key(account.id, at, one) for at, one in networks])
         for (at, network), counted in zip(networks, found, strict=True):
             messages, total = counted.minute(now_ms)
             if messages >= limits.messages_per_minute[at]:
@@ -117,7 +123,7 @@ class Rates:
     ) -> None:
         """A message came and was stored, accepted or not.    Errors: StoreStopped, AccountMissing."""
         wanted = [
-            _key(account, at, network) for at, network in enumerate((ip1, ip2, ip3)) if network
+            _key(account.id, at, network) for at, network in enumerate((ip1, ip2, ip3)) if network
         ]
         found = await self._find(account, wanted)
         account.check_open()
@@ -168,8 +174,9 @@ class Rates:
         return True
 
 
-def _key(account: Account, at: int, network: str) -> bytes:
-    return keys.setting(account.id, keys.RATE, bytes((at,)) + keys.part(network))
+@lru_cache(maxsize=4096)
+def _key(account_id: int, at: int, network: str) -> bytes:
+    return keys.setting(account_id, keys.RATE, bytes((at,)) + keys.part(network))
 
 
 def _stale(account: Account, now_ms: int) -> list[bytes]:

@@ -85,8 +85,8 @@ def test_parsing_raises_nothing_else(text: str) -> None:
 
 
 def test_lookup_names_are_absolute_and_free_in_characters() -> None:
-    assert check_name("Foo:bar/b az.example.") == ["Foo:bar/b az", "example"]
-    assert check_name(".") == []
+    assert check_name("Foo:bar/b az.example.") == ("Foo:bar/b az", "example")
+    assert check_name(".") == ()
     assert len(check_name("a." * 126 + "a")) == 127
     for bad in ("", "..", "a..", "a." * 127 + "a", "é.example"):
         with pytest.raises(BadName):

@@ -27,7 +27,7 @@ def _method(result: Result) -> Method:
         comments.append("with dnssec" if result.authentic else "without dnssec")
     return Method(
         method="dkim",
-        result=result.status.value,
+        result=result.status,
         comment=", ".join(comments),
         reason=result.reason,
         properties=() if result.signature is None else _properties(result.signature),

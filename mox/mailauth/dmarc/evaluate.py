@@ -221,7 +221,7 @@ def method(evaluation: Evaluation, *, override: str = "") -> Method:
     # Without a policy the reason says why; with one the results beside it do.
     return Method(
         method="dmarc",
-        result=evaluation.status.value,
+        result=evaluation.status,
         comment=comment,
         reason=evaluation.found.reason,
         properties=(Property(type="header", name="from", value=evaluation.from_domain),),

@@ -20,14 +20,9 @@ def format_received_spf(result: Result, *, receiver: str) -> bytes:
 
     Input   receiver: our host name.
     """
-    out = HeaderWriter("Received-SPF:")
-    out.add(result.status.value)
     comment = f"domain {_comment(result.domain)}"
     if result.identity is Identity.HELO:
         comment += ", from ehlo because mailfrom is empty"
-    words = f"({comment})".split(" ")
-    for word in words:
-        out.add(word)
     sender = result.sender
     pairs = [("client-ip", str(unmapped(sender.ip)))]
     if result.identity is Identity.MAILFROM:
@@ -38,14 +33,21 @@ def format_received_spf(result: Result, *, receiver: str) -> bytes:
         pairs.append(("problem", result.problem[:_PROBLEM]))
     if result.mechanism:
         pairs.append(("mechanism", result.mechanism))
-    pairs += [("receiver", receiver), ("identity", result.identity.value)]
-    for number, (key, value) in enumerate(pairs, 1):
-        out.add(f"{key}={_quote(value)}" + ";" * (number < len(pairs)))
+    pairs += [("receiver", receiver), ("identity", result.identity)]
+    tokens = [f"{key}={_quote(value)};" for key, value in pairs]
+    tokens[-1] = tokens[-1].removesuffix(";")
+    out = HeaderWriter("Received-SPF:")
+    out.add(result.status, *f"({comment})".split(" "), *tokens)
     return out.finish()
 
 
 def _comment(text: str) -> str:
-    return re.sub(r"[()\\ ]", "?", _safe(text))
+    return text if _is_plain(text) else re.sub(r"[()\\ ]", "?", _safe(text))
+
+
+def _is_plain(text: str) -> bool:
+    """A dot-atom, as nearly all are."""
+    return len(text) <= _VALUE and _DOT_ATOM.fullmatch(text) is not None
 
 
 def _safe(text: str) -> str:
@@ -55,6 +57,8 @@ def _safe(text: str) -> str:
 
 def _quote(value: str) -> str:
     """A dot-atom as it is, else a quoted string; characters that could end the field are replaced."""
+    if _is_plain(value):
+        return value
     value = _safe(value)
     if _DOT_ATOM.fullmatch(value):
         return value

@@ -151,7 +151,7 @@ async def _deliver(
         target = recipient.target
         account = target.account if isinstance(target, Target) else "(alias)"
         if failure is None:
-            metrics.smtp_deliveries("delivered").inc()
+            metrics.series(metrics.SMTP_DELIVERIES, "delivered", "").inc()
             session.log.info("smtp.delivered", to=to, account=account, size=received.size)
             outcomes.append(replies.DELIVERED)
             continue
